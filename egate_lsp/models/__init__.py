@@ -1,0 +1,59 @@
+"""The protocol every tier's model speaks: an async stream of tokens for a hole in a text."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from egate_lsp.values import FimContext, Token
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much a model may write.
+
+    Attributes:
+        max_tokens: the cap on tokens.
+        max_lines: the model may stop by itself after this many line breaks; the caller cuts there in any case.
+        hint: text that an earlier tier proposed at this place; a model may use it or not.
+    """
+
+    max_tokens: int = 256
+    max_lines: int = 12
+    hint: str = ""
+
+
+@runtime_checkable
+class Model(Protocol):
+    """A tier's model.
+
+    `generate` yields the text that belongs directly after `context.prefix`. Closing the iterator (`aclose`)
+    or cancelling the task that reads it ends the work: for a local engine within one decode step, for a remote
+    one by closing the socket. Errors: a local engine raises `DraftError`, a remote one `TargetError`.
+    """
+
+    @property
+    def name(self) -> str:
+        """Short name for explanations, e.g. "qwen2.5-coder-0.5b"."""
+        ...
+
+    @property
+    def remote(self) -> bool:
+        """True if text sent to this model leaves the machine's own process tree by a network protocol."""
+        ...
+
+    def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
+        """Stream the middle. Must be used as an async generator: call `aclose` when done early."""
+        ...
+
+    def usage(self) -> dict[str, float]:
+        """Counters of the last finished or aborted generation, e.g. prompt_tokens, evaluated_tokens,
+        generated_tokens, prompt_ms, decode_ms; empty if unknown."""
+        ...
+
+    async def aclose(self) -> None:
+        """Give back processes, sockets and memory. Idempotent."""
+        ...

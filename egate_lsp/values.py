@@ -1,0 +1,161 @@
+"""The values that travel between the stages. They know nothing of models, protocols or clocks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+
+class Source(StrEnum):
+    """Which kind of tier wrote a line."""
+
+    DRAFT = "draft"
+    TARGET = "target"
+
+
+class Verdict(StrEnum):
+    """What the gate says of a line."""
+
+    KEEP = "keep"
+    DEFER = "defer"
+
+
+class Shape(StrEnum):
+    """How much text is wanted at the cursor."""
+
+    LINE = "line"  # the rest of the cursor's line
+    BLOCK = "block"  # lines until the block ends
+
+
+@dataclass(frozen=True, slots=True)
+class FimContext:
+    """What a model is shown: text before and after the hole, cut to budget, line breaks as LF."""
+
+    prefix: str
+    suffix: str
+    path: str = ""
+    language: str = ""
+    shape: Shape = Shape.BLOCK
+
+    def extended(self, text: str) -> FimContext:
+        """The same hole after `text` has been written into its beginning."""
+        return FimContext(self.prefix + text, self.suffix, self.path, self.language, self.shape)
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """One generated token and the distribution it was taken from.
+
+    Attributes:
+        piece: its bytes after the cursor; may hold part of a character.
+        logprob: natural log of its probability, or None if the engine does not tell.
+        entropy: nats, over the full vocabulary at temperature 1 before any filter; None if the engine does not
+            tell or the token was forced (token healing): a forced token carries no uncertainty of its own.
+        margin: probability of the likeliest token less that of the second, in [0, 1].
+        vocabulary: number of tokens in the model's vocabulary, |V|; 0 if unknown.
+    """
+
+    piece: bytes
+    logprob: float | None = None
+    entropy: float | None = None
+    margin: float | None = None
+    vocabulary: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DraftLine:
+    """A line as a model wrote it.
+
+    Attributes:
+        text: without its line break.
+        tokens: those charged to this line (see `draft.charge`).
+        complete: the line ended by a line break or because the model had finished.
+    """
+
+    text: str
+    tokens: tuple[Token, ...] = ()
+    complete: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class GatedLine:
+    """A line with the gate's verdict.
+
+    Attributes:
+        score: aggregate of the tokens' entropy, normalised by ln|V| into [0, 1]; None where nothing could be scored.
+        reasons: why, in words for the user; never empty for a deferred line.
+    """
+
+    line: DraftLine
+    verdict: Verdict
+    score: float | None = None
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CompletionLine:
+    """A line of the merged completion.
+
+    Attributes:
+        tier: name of the model that wrote it.
+        score: the gate's score of the draft's line at this place.
+        reasons: why it was kept, deferred, or not replaced.
+        tokens: the tokens of this text where its writer told their probabilities.
+        draft: the draft's line where another tier replaced it.
+    """
+
+    text: str
+    source: Source
+    tier: str = ""
+    score: float | None = None
+    reasons: tuple[str, ...] = ()
+    tokens: tuple[Token, ...] = ()
+    draft: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TierRequest:
+    """One request to a tier behind the draft.
+
+    Attributes:
+        outcome: "answered", "late", "failed", "cached" or "cancelled".
+        latency_ms: from the moment the gate fired to the end of the line or of the waiting.
+        prompt_tokens, completion_tokens: as the server counted them; None if it did not say.
+        detail: the error's text for a failure.
+    """
+
+    tier: str
+    line: int
+    outcome: str
+    latency_ms: float
+    remote: bool = True
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What goes back to the editor, with its history.
+
+    Attributes:
+        lines: the first continues the cursor's line. Empty: nothing to show.
+        requests: every request made for it to a tier behind the draft.
+        timing_ms: milliseconds by stage: "context", "draft_first_line", "draft", "target_wait", "merge", "total".
+        pending: True if a tier's answer was still awaited when this was returned; it is kept for the next request
+            at the same place.
+        note: why there is nothing or less to show, for the user; empty otherwise.
+        stats: counters of the draft engine, e.g. prompt_tokens, evaluated_tokens, generated_tokens.
+    """
+
+    lines: tuple[CompletionLine, ...] = ()
+    requests: tuple[TierRequest, ...] = ()
+    timing_ms: dict[str, float] = field(default_factory=dict)
+    pending: bool = False
+    note: str = ""
+    stats: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def text(self) -> str:
+        """The lines joined by LF: exactly what is inserted at the cursor."""
+        return "\n".join(line.text for line in self.lines)
