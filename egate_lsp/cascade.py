@@ -1,0 +1,320 @@
+"""The five stages in a row: draft, gate, escalate, resume, merge; with the deadline and the late answers.
+
+This module knows nothing of LSP, HTTP, llama.cpp or settings files.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from egate_lsp import languages, triggers
+from egate_lsp.cache import Continuations, Place
+from egate_lsp.draft import Admission, admission, draft_lines
+from egate_lsp.escalate import Answer, Tier, rewrite_line
+from egate_lsp.gate import judge
+from egate_lsp.merge import assemble
+from egate_lsp.models import Limits
+from egate_lsp.values import Completion, CompletionLine, Source, TierRequest, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from egate_lsp.values import DraftLine, FimContext, GatedLine
+
+LATE_REASON = "the target is late; its answer is kept for the next request here"
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How far a completion may go.
+
+    Attributes:
+        max_tokens, max_lines: caps on the draft.
+        max_deferrals: deferred lines per completion.
+        deadline_s, invoked_deadline_s: how long an automatic request, or one made by hand, may wait for a target.
+        triggers: names of the enabled pattern triggers.
+        show_unsure: show the draft's line where the target is late.
+    """
+
+    max_tokens: int = 256
+    max_lines: int = 12
+    max_deferrals: int = 3
+    deadline_s: float = 1.5
+    invoked_deadline_s: float = 8.0
+    triggers: tuple[str, ...] = ()
+    show_unsure: bool = False
+
+
+@dataclass(slots=True)
+class _InFlight:
+    """A request to the tiers behind the draft that is under way, and the hole it is for."""
+
+    place: Place
+    path: str
+    task: asyncio.Task[Answer]
+
+
+class _LineFeed:
+    """The draft's lines, produced ahead by a task of their own while the target is awaited."""
+
+    def __init__(self, lines: asyncio.Queue[DraftLine | Exception | None], pump: asyncio.Task[None]) -> None:
+        self._lines = lines
+        self._pump = pump
+
+    @classmethod
+    def start(cls, tier: Tier, context: FimContext, written: Sequence[str], limits: Limits) -> _LineFeed:
+        lines: asyncio.Queue[DraftLine | Exception | None] = asyncio.Queue()
+
+        async def pump() -> None:
+            try:
+                async for line in draft_lines(tier.model, context, written, limits):
+                    lines.put_nowait(line)
+            except Exception as error:  # handed to the reader, who raises it
+                lines.put_nowait(error)
+            else:
+                lines.put_nowait(None)
+
+        return cls(lines, asyncio.create_task(pump(), name="egate draft"))
+
+    async def next(self, timeout: float | None) -> DraftLine | None:
+        """The next line; None at the end.
+
+        Raises:
+            TimeoutError: nothing came in time.
+            EgateError: as the model raised it.
+        """
+        async with asyncio.timeout(timeout):
+            item = await self._lines.get()
+        if isinstance(item, Exception):
+            raise item
+        return item
+
+    async def aclose(self) -> None:
+        self._pump.cancel()
+        await asyncio.gather(self._pump, return_exceptions=True)
+
+
+@dataclass(slots=True)
+class _Run:
+    """What one completion has gathered so far."""
+
+    context: FimContext
+    deadline: float
+    started: float
+    lines: list[CompletionLine] = field(default_factory=list)
+    requests: list[TierRequest] = field(default_factory=list)
+    timing_ms: dict[str, float] = field(default_factory=dict)
+    stats: dict[str, float] = field(default_factory=dict)
+    deferrals: int = 0
+    pending: bool = False
+    note: str = ""
+
+    @property
+    def written(self) -> list[str]:
+        return [line.text for line in self.lines]
+
+    def here(self) -> FimContext:
+        """The hole after what is written."""
+        return self.context.extended("\n".join([*self.written, ""])) if self.lines else self.context
+
+    def place(self) -> Place:
+        here = self.here()
+        return Place(here.prefix, here.suffix)
+
+    def add_time(self, stage: str, since: float) -> None:
+        self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + (time.monotonic() - since) * 1000.0
+
+    def add_stats(self, usage: dict[str, float]) -> None:
+        for key, value in usage.items():
+            self.stats[key] = self.stats.get(key, 0.0) + value
+
+
+class Cascade:
+    """A row of tiers: the first drafts, each further one answers what the one before it deferred.
+
+    One completion at a time per document is the caller's business; cancel the task to cancel the work.
+    """
+
+    def __init__(self, tiers: Sequence[Tier], policy: Policy) -> None:
+        if not tiers:
+            raise ValueError("a cascade needs at least the draft tier")
+        self.tiers = tuple(tiers)
+        self.policy = policy
+        self._answers: Continuations[Answer] = Continuations()
+        self._in_flight: list[_InFlight] = []
+
+    async def complete(self, context: FimContext, *, invoked: bool = False, remote: bool = True) -> Completion:
+        """The merged completion for the hole.
+
+        Args:
+            invoked: asked for by hand: waits longer for a target.
+            remote: False keeps to the tiers that do not leave this machine.
+
+        Raises:
+            DraftError: the draft engine could not give the first line.
+        """
+        now = time.monotonic()
+        patience = self.policy.invoked_deadline_s if invoked else self.policy.deadline_s
+        run = _Run(context, now + patience, now)
+        behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
+        self._abandon_strangers(context)
+        while await self._stretch(run, behind):
+            pass
+        merging = time.monotonic()
+        lines = assemble(run.lines, context)
+        run.add_time("merge", merging)
+        run.add_time("total", run.started)
+        return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats)
+
+    async def _stretch(self, run: _Run, behind: Sequence[Tier]) -> bool:
+        """Draft from where the text stands until a line is replaced or the text ends. True: draft on from here."""
+        if behind and (known := self._answers.find(run.place())):
+            request = TierRequest(known.value.tier, len(run.lines), "cached", 0.0)
+            line = CompletionLine(
+                known.text, Source.TARGET, known.value.tier, reasons=("kept from an earlier request",)
+            )
+            run.requests.append(request)
+            return self._write_target(run, line)
+        drafting = time.monotonic()
+        feed = _LineFeed.start(
+            self.tiers[0], run.context, run.written, Limits(self.policy.max_tokens, self.policy.max_lines)
+        )
+        try:
+            return await self._follow(run, feed, behind, drafting)
+        finally:
+            await feed.aclose()
+            run.add_stats(self.tiers[0].model.usage())
+            run.add_time("draft", drafting)
+
+    async def _follow(self, run: _Run, feed: _LineFeed, behind: Sequence[Tier], drafting: float) -> bool:
+        while True:
+            # The confident part never waits; but where there is none yet, the draft's first line is worth the wait.
+            remaining = run.deadline - time.monotonic() if run.lines else None
+            try:
+                line = await feed.next(remaining)
+            except TimeoutError:
+                run.note = "the deadline passed; the draft had more to write"
+                return False
+            if line is None or (not line.complete and run.lines):
+                return False
+            run.timing_ms.setdefault("draft_first_line", (time.monotonic() - drafting) * 1000.0)
+            gated = self._judge(run, line)
+            if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
+                run.lines.append(_drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals)))
+                continue
+            run.deferrals += 1
+            answer = await self._ask(run, behind, line.text)
+            if answer is None:
+                if not self.policy.show_unsure:
+                    return False
+                run.lines.append(_drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON)))
+                continue
+            run.requests.extend(answer.requests)
+            replaced = _choose(gated, answer, self.tiers[0])
+            if replaced.text.rstrip() == line.text.rstrip():
+                run.lines.append(replaced)
+                continue
+            return self._write_target(run, replaced)
+
+    def _judge(self, run: _Run, line: DraftLine) -> GatedLine:
+        language = run.context.language
+        fired = triggers.fired(self.policy.triggers, run.context.prefix, run.written, line.text, language)
+        return judge(line, self.tiers[0].rule, fired, comment=languages.is_comment(line.text, language))
+
+    def _write_target(self, run: _Run, line: CompletionLine) -> bool:
+        """Append a target's line if it belongs here. True: the draft goes on from it."""
+        verdict = admission(run.context, run.written, line.text, self.policy.max_lines)
+        if verdict is not Admission.STOP:
+            run.lines.append(line)
+        return verdict is Admission.ADMIT
+
+    async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str) -> Answer | None:
+        """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""
+        asking = time.monotonic()
+        flight, typed = self._joinable(run.place())
+        if flight is None:
+            flight, typed = self._launch(run, behind, hint), ""
+        remaining = max(run.deadline - time.monotonic(), 0.0)
+        done, _ = await asyncio.wait({flight.task}, timeout=remaining)
+        run.add_time("target_wait", asking)
+        if not done:
+            run.pending = True
+            run.note = LATE_REASON
+            run.requests.append(TierRequest(behind[0].model.name, len(run.lines), "late", remaining * 1000.0))
+            return None
+        answer = flight.task.result()
+        if typed and answer.line is not None:
+            if not answer.line.text.startswith(typed):
+                return Answer(None, "", f"{answer.tier} wrote something else than was typed", answer.requests)
+            return replace(answer, line=replace(answer.line, text=answer.line.text[len(typed) :], tokens=()))
+        return answer
+
+    def _launch(self, run: _Run, behind: Sequence[Tier], hint: str) -> _InFlight:
+        place, index = run.place(), len(run.lines)
+        task = asyncio.create_task(rewrite_line(behind, run.here(), index, hint=hint), name="egate target")
+        flight = _InFlight(place, run.context.path, task)
+        self._in_flight.append(flight)
+
+        def landed(finished: asyncio.Task[Answer]) -> None:
+            self._in_flight.remove(flight)
+            if not finished.cancelled() and (answer := finished.result()).line is not None:
+                self._answers.put(place, answer.line.text, answer)
+
+        task.add_done_callback(landed)
+        return flight
+
+    def _joinable(self, place: Place) -> tuple[_InFlight | None, str]:
+        """A request already under way for this place or one that typing led from, and what was typed since."""
+        for flight in reversed(self._in_flight):
+            typed = place.typed_since(flight.place)
+            if typed is not None and "\n" not in typed:
+                return flight, typed
+        return None, ""
+
+    def _abandon_strangers(self, context: FimContext) -> None:
+        """Close the requests under way for places of this document that the cursor has left."""
+        place = Place(context.prefix, context.suffix)
+        for flight in self._in_flight:
+            ahead = flight.place.typed_since(place) is not None  # further down the text being completed here
+            if flight.path == context.path and not ahead and place.typed_since(flight.place) is None:
+                flight.task.cancel()
+
+    async def aclose(self) -> None:
+        """Cancel what is under way and close the models."""
+        flights = [flight.task for flight in self._in_flight]
+        for task in flights:
+            task.cancel()
+        await asyncio.gather(*flights, return_exceptions=True)
+        for tier in self.tiers:
+            await tier.model.aclose()
+
+
+def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> CompletionLine:
+    return CompletionLine(gated.line.text, Source.DRAFT, tier.model.name, gated.score, reasons, gated.line.tokens)
+
+
+def _why_kept(gated: GatedLine, behind: Sequence[Tier], deferrals: int) -> tuple[str, ...]:
+    if gated.verdict is Verdict.KEEP:
+        return gated.reasons
+    if not behind:
+        return (*gated.reasons, "unsure, but there is no target to ask")
+    return (*gated.reasons, f"unsure, but {deferrals} lines of this completion were deferred already")
+
+
+def _choose(gated: GatedLine, answer: Answer, draft: Tier) -> CompletionLine:
+    """The target's line, unless there is none to speak of."""
+    if answer.line is None:
+        return _drafted(gated, draft, (*gated.reasons, f"the draft's line stays: {answer.reason}"))
+    if not answer.line.text.strip() and gated.line.text.strip():
+        return _drafted(gated, draft, (*gated.reasons, f"the draft's line stays: {answer.tier} gave an empty line"))
+    agrees = answer.line.text.rstrip() == gated.line.text.rstrip()
+    note = f"{answer.tier} agrees with the draft" if agrees else answer.reason
+    # Where the tiers agree, the text is the draft's to the letter: nothing that follows need be redone.
+    text = gated.line.text if agrees else answer.line.text
+    tokens = gated.line.tokens if agrees else answer.line.tokens
+    return CompletionLine(
+        text, Source.TARGET, answer.tier, gated.score, (*gated.reasons, note), tokens, gated.line.text
+    )

@@ -1,0 +1,63 @@
+"""Stage 1 of 5: a document and a cursor become what the models are shown. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from egate_lsp import languages
+from egate_lsp.values import FimContext, Shape
+
+_LINE_BREAK = re.compile(r"\r\n?")
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many characters around the cursor may be shown."""
+
+    prefix_chars: int
+    suffix_chars: int
+
+
+def build(text: str, offset: int, budget: Budget, *, path: str = "", language: str = "") -> FimContext:
+    """Cut the text around `offset` (code points) to the budget, at line starts, with LF line breaks.
+
+    The prefix's start is anchored to multiples of a quarter of the budget, so that typing does not move it at each
+    keystroke: every move would make the draft engine read the whole prompt anew. The prefix is therefore between
+    three quarters of the budget and the whole of it.
+    """
+    offset = min(max(offset, 0), len(text))
+    start = _window_start(text, offset, budget.prefix_chars)
+    end = _window_end(text, offset, budget.suffix_chars)
+    prefix = _LINE_BREAK.sub("\n", text[start:offset])
+    # A cursor between \r and \n (some clients round so) must not make two line breaks of one.
+    suffix = _LINE_BREAK.sub("\n", text[offset:end])
+    return FimContext(prefix, suffix, path, language, shape_at(prefix, suffix, language))
+
+
+def shape_at(prefix: str, suffix: str, language: str) -> Shape:
+    """How much is wanted: the rest of the line where text follows the cursor or precedes it on a line that opens
+    nothing; the whole block on an empty line or after a block opener."""
+    before = prefix.rpartition("\n")[2]
+    after = suffix.partition("\n")[0]
+    if after.strip():
+        return Shape.LINE
+    if not before.strip() or languages.opens_block(before, language):
+        return Shape.BLOCK
+    return Shape.LINE
+
+
+def _window_start(text: str, offset: int, budget: int) -> int:
+    if offset <= budget:
+        return 0
+    quantum = max(budget // 4, 1)
+    start = -(-(offset - budget) // quantum) * quantum
+    line_start = text.find("\n", start, offset) + 1
+    return line_start or start
+
+
+def _window_end(text: str, offset: int, budget: int) -> int:
+    if len(text) - offset <= budget:
+        return len(text)
+    line_end = text.rfind("\n", offset, offset + budget) + 1
+    return line_end or offset + budget

@@ -1,0 +1,57 @@
+"""Counts of what happened, kept in memory on this machine only. Rates are derived. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from egate_lsp.values import Source
+
+if TYPE_CHECKING:
+    from egate_lsp.values import Completion
+
+
+@dataclass(slots=True)
+class Metrics:
+    """Counters since the start of the server.
+
+    Attributes:
+        lines_target: lines of shown completions that a tier behind the draft wrote.
+        requests, requests_failed, requests_late: to tiers behind the draft.
+        target_prompt_tokens, target_completion_tokens: as the servers counted them.
+    """
+
+    completions: int = 0
+    empty: int = 0
+    accepted: int = 0
+    lines: int = 0
+    lines_target: int = 0
+    requests: int = 0
+    requests_failed: int = 0
+    requests_late: int = 0
+    target_prompt_tokens: int = 0
+    target_completion_tokens: int = 0
+    draft_generated_tokens: int = 0
+    draft_evaluated_tokens: int = 0
+
+    def add(self, completion: Completion) -> None:
+        """Count a completion that was returned."""
+        self.completions += 1
+        self.empty += not completion.lines
+        self.lines += len(completion.lines)
+        self.lines_target += sum(line.source is Source.TARGET for line in completion.lines)
+        for request in completion.requests:
+            self.requests += request.outcome != "cached"
+            self.requests_failed += request.outcome == "failed"
+            self.requests_late += request.outcome == "late"
+            self.target_prompt_tokens += request.prompt_tokens or 0
+            self.target_completion_tokens += request.completion_tokens or 0
+        self.draft_generated_tokens += int(completion.stats.get("generated_tokens", 0))
+        self.draft_evaluated_tokens += int(completion.stats.get("evaluated_tokens", 0))
+
+    def as_dict(self) -> dict[str, float]:
+        """The counters and the rates derived from them."""
+        counts: dict[str, float] = asdict(self)
+        counts["share_of_lines_from_target"] = self.lines_target / self.lines if self.lines else 0.0
+        counts["acceptance_rate"] = self.accepted / self.completions if self.completions else 0.0
+        return counts

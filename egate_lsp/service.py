@@ -1,0 +1,292 @@
+"""The completion engine as the server and the command line use it: settings in, completions out.
+
+It builds the tiers that the settings name, guards what may leave the machine, and reports its state. It knows nothing
+of LSP.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+import logging
+import math
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePath
+from typing import TYPE_CHECKING, Literal
+
+import pathspec
+
+from egate_lsp import context as contexts
+from egate_lsp import languages
+from egate_lsp.cascade import Cascade, Policy
+from egate_lsp.errors import ConfigError, EgateError, ModelNotFound
+from egate_lsp.escalate import Tier
+from egate_lsp.gate import Rule
+from egate_lsp.metrics import Metrics
+from egate_lsp.models import catalogue, store
+from egate_lsp.models.engine_process import EngineProcess, EngineState
+from egate_lsp.models.fim import FimOrder
+from egate_lsp.models.openai_target import OpenAITarget
+from egate_lsp.models.scripted import read_script
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egate_lsp.config import Settings
+    from egate_lsp.models import Model
+    from egate_lsp.models.catalogue import CatalogueEntry
+    from egate_lsp.values import Completion
+
+log = logging.getLogger(__name__)
+
+SCRIPTED = "scripted:"
+# Share of lines that score above tau where a model has no calibration of its own: the default draft's.
+FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
+
+State = Literal["starting", "fetching", "loading", "ready", "working", "asking-target", "paused", "error", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """What the user sees in the status line.
+
+    Attributes:
+        reason: for "error" what is wrong and how to mend it; for "paused" and "fetching" what is going on.
+        progress: of fetching or loading, 0 to 1; None if unknown.
+    """
+
+    state: State
+    reason: str = ""
+    model: str = ""
+    target: str | None = None
+    progress: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A document at one moment.
+
+    Attributes:
+        offset: the cursor, in code points into `text`.
+        path: a file path or another name; used for privacy patterns and shown to the models.
+        language: LSP language identifier; "" lets the path tell.
+    """
+
+    text: str
+    offset: int
+    path: str = ""
+    language: str = ""
+
+
+class Service:
+    """One cascade with its models. Create and use it within one running event loop."""
+
+    def __init__(self, settings: Settings, *, on_status: Callable[[Status], None] | None = None) -> None:
+        self.settings = settings
+        self._on_status = on_status or (lambda _status: None)
+        self._metrics = Metrics()
+        self._never_send = pathspec.GitIgnoreSpec.from_lines(settings.privacy.never_send)
+        self._cascade: Cascade | None = None
+        self._broken: EgateError | None = None
+        self._target_paused = False
+        self._working = 0
+        self._opening: asyncio.Task[None] | None = None
+        self.status = Status("starting", model=settings.draft.model, target=_target_name(settings))
+
+    async def start(self) -> None:
+        """Begin to find (or fetch, if the settings allow it) and load the draft model; returns at once."""
+        if self._opening is None:
+            self._opening = asyncio.create_task(self._open(), name="egate open")
+
+    async def complete(self, document: Snapshot, *, invoked: bool) -> Completion:
+        """The completion at the cursor. Cancel the task to cancel the work.
+
+        Raises:
+            DraftError, ConfigError: nothing can be completed; the error says why and what to do.
+        """
+        await self.start()
+        assert self._opening is not None
+        await asyncio.shield(self._opening)
+        if self._cascade is None:
+            assert self._broken is not None
+            raise self._broken
+        building = time.monotonic()
+        cut = self.settings.context
+        hole = contexts.build(
+            document.text,
+            document.offset,
+            contexts.Budget(cut.prefix_chars, cut.suffix_chars),
+            path=PurePath(document.path).name,
+            language=document.language or languages.by_path(document.path),
+        )
+        built_ms = (time.monotonic() - building) * 1000.0
+        private = self.is_private(document.path)
+        self._enter()
+        try:
+            completion = await self._cascade.complete(
+                hole, invoked=invoked, remote=not private and not self._target_paused
+            )
+        finally:
+            self._leave()
+        completion.timing_ms["context"] = built_ms
+        if private and self.settings.target.base_url and not completion.note:
+            completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
+        self._metrics.add(completion)
+        return completion
+
+    def is_private(self, path: str) -> bool:
+        """True if a privacy pattern matches the path: nothing of it may leave the machine."""
+        return bool(path) and self._never_send.match_file(path.replace("\\", "/").lstrip("/"))
+
+    def accepted(self, completion: Completion, snapshot: Snapshot) -> None:
+        """The user took this completion, made at this snapshot."""
+        del completion, snapshot  # the gate will learn from these
+        self._metrics.accepted += 1
+
+    def stats(self) -> dict[str, float]:
+        """Counts since the start, and rates derived from them."""
+        return self._metrics.as_dict()
+
+    def pause_target(self, paused: bool) -> None:  # noqa: FBT001  # the command's argument, passed on
+        """Keep everything on this machine until told otherwise."""
+        self._target_paused = paused
+        self._report("paused" if paused else self._resting_state(), "the target is paused" if paused else "")
+
+    async def restart(self) -> None:
+        """Close the models and open them anew."""
+        await self.aclose()
+        self._opening = None
+        await self.start()
+
+    async def aclose(self) -> None:
+        """Close the models; no process, socket or task stays. Idempotent."""
+        if self._opening is not None:
+            self._opening.cancel()
+            await asyncio.gather(self._opening, return_exceptions=True)
+        if self._cascade is not None:
+            await self._cascade.aclose()
+            self._cascade = None
+        self._broken = ConfigError("The completion service is closed.")
+
+    async def _open(self) -> None:
+        try:
+            self._cascade = Cascade(await self._tiers(), _policy(self.settings))
+        except EgateError as error:
+            self._broken = error
+            self._report("error", error.explanation)
+            log.warning("cannot complete: %s", error)
+            return
+        draft = self._cascade.tiers[0].model
+        if isinstance(draft, EngineProcess):
+            draft.start()
+        else:
+            self._report("ready")
+
+    async def _tiers(self) -> Sequence[Tier]:
+        settings = self.settings
+        draft, entry = await self._draft()
+        limits = settings.draft.max_tokens
+        rule = _rule(settings, entry)
+        tiers = [Tier(draft, rule, limits)]
+        if settings.target.base_url:
+            fim = catalogue.find(settings.target.fim_model, settings.models) if settings.target.api == "fim" else None
+            target = OpenAITarget(
+                settings.target,
+                marks=fim.fim if fim else None,
+                order=fim.fim_order if fim else FimOrder.PREFIX_ONLY,
+            )
+            tiers.append(Tier(target, Rule(), settings.target.max_tokens))
+        return tiers
+
+    async def _draft(self) -> tuple[Model, CatalogueEntry | None]:
+        settings = self.settings
+        name = settings.draft.model
+        if name.startswith(SCRIPTED):
+            return read_script(Path(name.removeprefix(SCRIPTED)), name="scripted"), None
+        try:
+            path = await asyncio.to_thread(store.locate, name, settings.models)
+        except ModelNotFound:
+            if not settings.models.auto_pull:
+                raise
+            path = await self._fetch(catalogue.find(name, settings.models))
+        entry = catalogue.known(settings.models).get(name)
+        order = entry.fim_order if entry else FimOrder.SUFFIX_FIRST
+        if settings.draft.fim_order != "auto":
+            order = FimOrder(settings.draft.fim_order)
+        engine = EngineProcess(
+            entry.name if entry else path.stem,
+            path,
+            settings.draft,
+            marks=entry.fim if entry else None,
+            order=order,
+            on_state=self._engine_state,
+        )
+        return engine, entry
+
+    async def _fetch(self, entry: CatalogueEntry) -> Path:
+        loop = asyncio.get_running_loop()
+
+        def progress(step: store.Progress) -> None:
+            share = step.done / step.total if step.total else None
+            loop.call_soon_threadsafe(self._report, "fetching", f"{entry.name}: {step.stage} {step.source}", share)
+
+        return await asyncio.to_thread(store.pull, entry, self.settings.models, progress)
+
+    def _engine_state(self, engine: EngineState) -> None:
+        match engine.state:
+            case "loading":
+                self._report("loading", "")
+            case "failed":
+                self._report("error", engine.reason)
+            case _:
+                self._report(self._resting_state())
+
+    def _resting_state(self) -> State:
+        if self._target_paused:
+            return "paused"
+        return "working" if self._working else "ready"
+
+    def _enter(self) -> None:
+        self._working += 1
+        if self._working == 1 and self.status.state == "ready":
+            self._report("working")
+
+    def _leave(self) -> None:
+        self._working -= 1
+        if not self._working and self.status.state == "working":
+            self._report("ready")
+
+    def _report(self, state: State, reason: str = "", progress: float | None = None) -> None:
+        status = dataclasses.replace(self.status, state=state, reason=reason, progress=progress)
+        if status != self.status:
+            self.status = status
+            self._on_status(status)
+
+
+def _target_name(settings: Settings) -> str | None:
+    return settings.target.model if settings.target.base_url else None
+
+
+def _policy(settings: Settings) -> Policy:
+    cascade = settings.cascade
+    return Policy(
+        max_tokens=settings.draft.max_tokens,
+        max_lines=settings.draft.max_lines,
+        max_deferrals=cascade.max_deferrals,
+        deadline_s=cascade.deadline_ms / 1000.0,
+        invoked_deadline_s=cascade.invoked_deadline_ms / 1000.0,
+        triggers=tuple(settings.gate.triggers),
+        show_unsure=cascade.show_unsure,
+    )
+
+
+def _rule(settings: Settings, entry: CatalogueEntry | None) -> Rule:
+    """The draft tier's rule: tau as set, or from the wanted deferral rate by the model's calibration."""
+    gate = settings.gate
+    tau = gate.tau
+    if tau is None and entry is not None:
+        tau = catalogue.tau_for(entry, gate.score, gate.deferral_rate)
+    if tau is None:
+        tau = catalogue.tau_for(catalogue.known(settings.models)[FALLBACK_CALIBRATION], gate.score, gate.deferral_rate)
+    return Rule(gate.score, math.inf if tau is None else tau, gate.lookahead_tokens, gate.top_k)

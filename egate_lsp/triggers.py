@@ -1,0 +1,109 @@
+"""Pattern triggers: known trouble spots that defer a line whatever its entropy. Pure; a plain scanner."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from egate_lsp import languages
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+NESTING = 3
+
+_FUNCTION = re.compile(
+    r"""(?x)
+    \b(?:def|function|func|fn|fun|sub|proc)\b [^(]* \(   # a keyword that declares
+    | ^\s*(?:(?:public|private|protected|internal|static|final|async|override|virtual|inline|export|const)\s+)*
+      [\w<>\[\],.*&:?~]+ (?:\s+[\w<>\[\],.*&:?~]+)* \s* \( (?=[^;]*\)\s*[^;=]*\{\s*$)  # or a C-like head with a brace
+    """
+)
+_CONTROL = re.compile(r"^\s*(?:\}\s*)?(?:if|else|for|while|switch|catch|return|with|match|foreach|do|synchronized)\b")
+_QUOTED = re.compile(r"""\"(?:\\.|[^"\\])*\"|'(?:\\.|[^'\\])*'|`(?:\\.|[^`\\])*`""")
+_INTERPOLATION = re.compile(r"\$\{")
+_FSTRING = re.compile(r"""(?i)\b(?:f|fr|rf)(\"\"\"|'''|"|')(?P<body>(?:\\.|(?!\1).)*)""")
+_NESTED_EXPRESSION = re.compile(r"(?<!\{)\{(?!\{)[^{}]*[(\[{]")
+_RAW_OPENERS = re.compile(r"""R\"\w*\(|\br#+\"|\[=*\[""")
+
+
+def fired(enabled: Iterable[str], prefix: str, written: Sequence[str], line: str, language: str) -> tuple[str, ...]:
+    """Names of the enabled triggers that the line matches, in the order of `enabled`.
+
+    `line` is judged as the whole line of the document it will become: for the first one, with what stands before the
+    cursor.
+    """
+    whole = line if written else prefix.rpartition("\n")[2] + line
+    if languages.is_comment(whole, language):
+        return ()
+    return tuple(name for name in enabled if _TRIGGERS[name](whole, language))
+
+
+def signature(line: str, language: str) -> bool:
+    """The head of a function or method with two or more parameters (self, cls and this do not count)."""
+    head = _FUNCTION.search(line)
+    if head is None or _CONTROL.match(line):
+        return False
+    depth, parameters, current = 1, [], ""
+    for character in line[head.end() :]:
+        if character in "([{<":
+            depth += 1
+        elif character in ")]}>":
+            depth -= 1
+            if depth == 0:
+                break
+        if character == "," and depth == 1:
+            parameters.append(current)
+            current = ""
+        else:
+            current += character
+    parameters.append(current)
+    counted = [text for text in parameters if text.strip() and text.strip().split(":")[0] not in _RECEIVERS]
+    return len(counted) >= 2
+
+
+_RECEIVERS = {"self", "cls", "this", "&self", "&mut self", "mut self", "*", "/"}
+
+
+def nested_brackets(line: str, _language: str) -> bool:
+    """Brackets nested three deep or more, outside of strings."""
+    depth = 0
+    for character in _QUOTED.sub("", line):
+        if character in "([{":
+            depth += 1
+            if depth >= NESTING:
+                return True
+        elif character in ")]}":
+            depth = max(depth - 1, 0)
+    return False
+
+
+def multiline_string(line: str, language: str) -> bool:
+    """The line opens a string that goes on in the next."""
+    quotes = languages.facts(language).raw_quotes
+    if any(line.count(quote) % 2 for quote in quotes):
+        return True
+    raw = _RAW_OPENERS.search(line) if language in {"lua", "cpp", "rust"} else None
+    if raw is None:
+        return False
+    closer = {"R": ")", "r": '"#', "[": "]]"}[raw.group()[0]]
+    return closer not in line[raw.end() :]
+
+
+def template_literal(line: str, language: str) -> bool:
+    """A template literal with an interpolation, or an f-string whose expression holds a bracket."""
+    if any(quote in line for quote in languages.facts(language).interpolated_quotes) and _INTERPOLATION.search(line):
+        return True
+    return (
+        any(_NESTED_EXPRESSION.search(match["body"]) for match in _FSTRING.finditer(line))
+        if language == "python"
+        else False
+    )
+
+
+_TRIGGERS: dict[str, Callable[[str, str], bool]] = {
+    "signature": signature,
+    "nested-brackets": nested_brackets,
+    "multiline-string": multiline_string,
+    "template-literal": template_literal,
+}
