@@ -11,18 +11,19 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from egate_lsp import languages, triggers
-from egate_lsp.cache import Continuations, Place
+from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.draft import Admission, admission, draft_lines
+from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Answer, Tier, rewrite_line
 from egate_lsp.gate import judge
 from egate_lsp.merge import assemble
 from egate_lsp.models import Limits
-from egate_lsp.values import Completion, CompletionLine, Source, TierRequest, Verdict
+from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from egate_lsp.values import DraftLine, FimContext, GatedLine
+    from egate_lsp.values import FimContext, GatedLine
 
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 
@@ -198,6 +199,11 @@ class Cascade:
             except TimeoutError:
                 run.note = "the deadline passed; the draft had more to write"
                 return False
+            except EgateError as error:
+                if not run.lines:
+                    raise
+                run.note = error.explanation
+                return False
             if line is None or (not line.complete and run.lines):
                 return False
             run.timing_ms.setdefault("draft_first_line", (time.monotonic() - drafting) * 1000.0)
@@ -234,6 +240,8 @@ class Cascade:
     async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str) -> Answer | None:
         """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""
         asking = time.monotonic()
+        if (known := self._answers.find(run.place())) is not None:  # it landed while this line was drafted
+            return _cached(known, len(run.lines))
         flight, typed = self._joinable(run.place())
         if flight is None:
             flight, typed = self._launch(run, behind, hint), ""
@@ -249,7 +257,7 @@ class Cascade:
         if typed and answer.line is not None:
             if not answer.line.text.startswith(typed):
                 return Answer(None, "", f"{answer.tier} wrote something else than was typed", answer.requests)
-            return replace(answer, line=replace(answer.line, text=answer.line.text[len(typed) :], tokens=()))
+            return _remaining(answer, answer.line.text[len(typed) :])
         return answer
 
     def _launch(self, run: _Run, behind: Sequence[Tier], hint: str) -> _InFlight:
@@ -290,6 +298,18 @@ class Cascade:
         await asyncio.gather(*flights, return_exceptions=True)
         for tier in self.tiers:
             await tier.model.aclose()
+
+
+def _remaining(answer: Answer, text: str) -> Answer:
+    """The answer with the part of its line that was not typed yet."""
+    line = DraftLine(text) if answer.line is None or answer.line.text != text else answer.line
+    return replace(answer, line=line)
+
+
+def _cached(known: Found[Answer], index: int) -> Answer:
+    request = TierRequest(known.value.tier, index, "cached", 0.0)
+    reason = f"written by {known.value.tier} for an earlier request"
+    return replace(_remaining(known.value, known.text), reason=reason, requests=(request,))
 
 
 def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> CompletionLine:

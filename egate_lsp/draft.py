@@ -47,16 +47,18 @@ class LineAssembler:
         lines: list[DraftLine] = []
         for index, segment in enumerate(segments):
             if index:
-                lines.append(self.flush())
+                lines.append(self._end(complete=True))
             self._text += segment
             if index == owner:
                 self._tokens.append(token)
         return lines
 
     def flush(self, *, complete: bool = True) -> DraftLine:
-        """End the line here."""
-        if complete:
-            self._text += self._decoder.decode(b"", final=True)
+        """End the text here."""
+        self._text += self._decoder.decode(b"", final=True)
+        return self._end(complete=complete)
+
+    def _end(self, *, complete: bool) -> DraftLine:
         line = DraftLine(self._text.removesuffix("\r"), tuple(self._tokens), complete)
         self._text, self._tokens = "", []
         return line

@@ -48,7 +48,7 @@ def without_overlap(text: str, after: str) -> str:
     stripped = text.rstrip()
     for length in range(min(len(stripped), len(rest)), 0, -1):
         if stripped.endswith(rest[:length]) and _is_surplus(stripped, length):
-            return stripped[:-length].rstrip() if not after[:1].isspace() else stripped[:-length]
+            return stripped[:-length].rstrip() if after[:1].isspace() else stripped[:-length]
     return stripped
 
 

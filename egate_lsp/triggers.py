@@ -12,11 +12,13 @@ if TYPE_CHECKING:
 
 NESTING = 3
 
-_FUNCTION = re.compile(
+# A keyword that declares; in Go a receiver may stand before the name.
+_DECLARATION = re.compile(r"\b(?:def|function|func|fn|fun|sub|proc)\b\s*(?:\([^()]*\)\s*\w+)?[^(]*\(")
+# A head as in C or Java: modifiers, a type, a name, and a brace at the end.
+_HEAD = re.compile(
     r"""(?x)
-    \b(?:def|function|func|fn|fun|sub|proc)\b [^(]* \(   # a keyword that declares
-    | ^\s*(?:(?:public|private|protected|internal|static|final|async|override|virtual|inline|export|const)\s+)*
-      [\w<>\[\],.*&:?~]+ (?:\s+[\w<>\[\],.*&:?~]+)* \s* \( (?=[^;]*\)\s*[^;=]*\{\s*$)  # or a C-like head with a brace
+    ^\s*(?:(?:public|private|protected|internal|static|final|async|override|virtual|inline|export|const)\s+)*
+    [\w<>\[\],.*&:?~]+ (?:\s+[\w<>\[\],.*&:?~]+)* \s* \( (?=[^;]*\)\s*[^;=]*\{\s*$)
     """
 )
 _CONTROL = re.compile(r"^\s*(?:\}\s*)?(?:if|else|for|while|switch|catch|return|with|match|foreach|do|synchronized)\b")
@@ -41,7 +43,7 @@ def fired(enabled: Iterable[str], prefix: str, written: Sequence[str], line: str
 
 def signature(line: str, language: str) -> bool:
     """The head of a function or method with two or more parameters (self, cls and this do not count)."""
-    head = _FUNCTION.search(line)
+    head = _DECLARATION.search(line) or _HEAD.search(line)
     if head is None or _CONTROL.match(line):
         return False
     depth, parameters, current = 1, [], ""

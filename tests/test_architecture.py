@@ -1,0 +1,110 @@
+"""The rules of docs/architecture.md that can be read off the source: who may import whom, and what."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import egate_lsp
+
+ROOT = Path(egate_lsp.__file__).parent
+
+# A module imports only from rings before its own. A new module must be given its place here.
+RINGS: list[set[str]] = [
+    {"egate_lsp", "values", "errors"},
+    {"languages", "cache", "metrics", "explanation", "config", "documents", "models", "models.fim", "gate"},
+    {
+        "context", "triggers", "merge", "models.entropy", "models.healing", "models.reply", "models.catalogue",
+        "models.scripted",
+    },
+    {"draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process"},
+    {"escalate", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
+    {"cascade"},
+    {"service"},
+    {"evaluation", "evaluation.engine_overhead"},
+    {"server"},
+    {"cli"},
+    {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.demo", "cli.bench"},
+    {"__main__"},
+]  # fmt: skip
+
+OWNERS = {
+    "llama_cpp": {"models.llamacpp"},
+    "openai": {"models.openai_target"},
+    "numpy": {"models.entropy", "models.healing", "models.llamacpp"},
+    "pygls": {"server"},
+    "lsprotocol": {"server"},
+    "httpx2": {"models.sources"},
+    "xllamacpp": {"models.local_server_worker"},
+    "pydantic": {"config"},
+}
+
+PURE = {
+    "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
+    "gate", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
+}  # fmt: skip
+EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    if parts[-1] == "__init__":
+        parts = parts[:-1]
+    return ".".join(parts) or "egate_lsp"
+
+
+def imports_of(path: Path) -> set[str]:
+    """Absolute names of what is imported at run time; `if TYPE_CHECKING` counts for our own rings too."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            assert node.module is not None
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+MODULES = {name_of(path): path for path in sorted(ROOT.rglob("*.py"))}
+
+
+def test_every_module_has_its_place() -> None:
+    placed = set().union(*RINGS)
+
+    assert set(MODULES) - placed == set()
+    assert placed - set(MODULES) == set()
+
+
+def test_imports_go_one_way() -> None:
+    ring = {name: index for index, names in enumerate(RINGS) for name in names}
+    wrong = []
+    for name, path in MODULES.items():
+        for imported in imports_of(path):
+            inner = imported.removeprefix("egate_lsp.")
+            if imported.startswith("egate_lsp.") and inner in ring and ring[inner] >= ring[name]:
+                wrong.append(f"{name} imports {inner}")
+
+    assert wrong == []
+
+
+def test_each_foreign_library_has_its_importers() -> None:
+    wrong = []
+    for name, path in MODULES.items():
+        for imported in imports_of(path):
+            owners = OWNERS.get(imported.partition(".")[0])
+            if owners is not None and name not in owners:
+                wrong.append(f"{name} imports {imported}")
+
+    assert wrong == []
+
+
+def test_pure_modules_have_no_effects() -> None:
+    wrong = [
+        f"{name} imports {imported}"
+        for name in PURE
+        for imported in imports_of(MODULES[name])
+        if imported.partition(".")[0] in EFFECTS
+    ]
+
+    assert wrong == []

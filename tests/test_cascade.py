@@ -1,0 +1,261 @@
+"""The cascade's promises, with scripted models; the stories are in tests/golden."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from egate_lsp.cascade import Cascade, Policy
+from egate_lsp.errors import EngineDied, TargetUnavailable
+from egate_lsp.escalate import Tier
+from egate_lsp.gate import Rule as GateRule
+from egate_lsp.models.scripted import Rule, ScriptedModel
+from egate_lsp.values import Source
+from tests.conftest import drawn
+
+NEVER, ALWAYS = GateRule("max", math.inf), GateRule("max", 0.0)
+SURE, UNSURE = 0.01, 3.0
+SOME = GateRule("max", 0.2)
+PATIENT = Policy(deadline_s=30.0)
+DOCUMENT = "def f():\n    ║\n"
+
+
+def drafting(*lines: tuple[str, float]) -> ScriptedModel:
+    """A draft that writes these lines after whatever was written of them."""
+    rules = []
+    for start in range(len(lines), -1, -1):
+        after = "".join(f"{text}\n" for text, _ in lines[:start])[-40:]
+        rules.append(Rule(after, tuple((f"{text}\n", nats) for text, nats in lines[start:])))
+    return ScriptedModel(rules, name="draft")
+
+
+def answering(text: str, *, delay_s: float = 0.0, error: Exception | None = None) -> ScriptedModel:
+    return ScriptedModel([Rule("", ((text, SURE),), delay_s, error)], name="target", remote=True)  # type: ignore[arg-type]
+
+
+def cascade(
+    draft: ScriptedModel, target: ScriptedModel | None, rule: GateRule = SOME, policy: Policy = PATIENT
+) -> Cascade:
+    return Cascade([Tier(draft, rule), *([Tier(target)] if target else [])], policy)
+
+
+LINE = st.text(alphabet="abc=() ", min_size=1, max_size=12).map(lambda text: "    x" + text)
+DRAFTS = st.lists(st.tuples(LINE, st.floats(0, 6)), min_size=1, max_size=6)
+
+
+@given(DRAFTS)
+def test_tau_infinite_without_triggers_gives_the_draft_and_no_request(lines) -> None:
+    async def run() -> None:
+        target = answering("    other")
+        alone = await cascade(drafting(*lines), None).complete(drawn("def f():║\n"))
+        gated = await cascade(drafting(*lines), target, NEVER).complete(drawn("def f():║\n"))
+
+        assert gated.text == alone.text
+        assert gated.requests == ()
+        assert target.asked == []
+
+    asyncio.run(run())
+
+
+async def test_tau_zero_gives_the_targets_text_on_every_line() -> None:
+    class Numbered(ScriptedModel):
+        async def generate(self, context, limits):
+            self.asked.append(context.prefix)
+            async for token in ScriptedModel([Rule("", ((f"    t{len(self.asked)}", SURE),))]).generate(
+                context, limits
+            ):
+                yield token
+
+    target = Numbered([], name="target", remote=True)
+    draft = ScriptedModel([Rule("", tuple((f"    d{n}\n", SURE) for n in range(4)))], name="draft")
+    policy = Policy(deadline_s=30.0, max_deferrals=100, max_lines=5)
+
+    completion = await cascade(draft, target, ALWAYS, policy).complete(drawn("def f():\n║\n"))
+
+    assert [line.text for line in completion.lines] == [f"    t{n}" for n in range(1, 6)]
+    assert all(line.source is Source.TARGET for line in completion.lines)
+
+
+@given(DRAFTS, st.floats(0, 1), st.floats(0, 1))
+def test_raising_tau_never_asks_more(lines, tau_a, tau_b) -> None:
+    """Where the target agrees with the draft, so that the later lines are the same."""
+
+    async def requests(tau: float) -> int:
+        draft = drafting(*lines)
+        policy = Policy(deadline_s=30.0, max_deferrals=100)
+        target = drafting(*[(text, SURE) for text, _ in lines])
+        completion = await cascade(draft, target, GateRule("max", tau), policy).complete(drawn("def f():\n║\n"))
+        return len(completion.requests)
+
+    low, high = sorted((tau_a, tau_b))
+    assert asyncio.run(requests(high)) <= asyncio.run(requests(low))
+
+
+async def test_a_hanging_target_never_delays_past_the_deadline_and_its_answer_is_kept() -> None:
+    release = asyncio.Event()
+
+    class Hanging(ScriptedModel):
+        async def generate(self, context, limits):
+            self.asked.append(context.prefix)
+            await release.wait()
+            async for token in answering("    better = 2").generate(context, limits):
+                yield token
+
+    target = Hanging([], name="target", remote=True)
+    subject = cascade(drafting(("sure = 1", SURE), ("    unsure = 1", UNSURE)), target, policy=Policy(deadline_s=0.05))
+
+    first = await subject.complete(drawn(DOCUMENT))
+    assert first.text == "sure = 1"
+    assert first.pending
+    assert [request.outcome for request in first.requests] == ["late"]
+
+    release.set()
+    await asyncio.gather(*(flight.task for flight in subject._in_flight))
+    second = await subject.complete(drawn(DOCUMENT))
+    assert [line.text for line in second.lines] == ["sure = 1", "    better = 2"]
+    assert [request.outcome for request in second.requests] == ["cached"]
+    assert len(target.asked) == 1
+
+
+async def test_a_late_answer_serves_the_place_after_its_beginning_was_typed() -> None:
+    subject = cascade(drafting(("guess", UNSURE)), answering("answer"))
+    await subject.complete(drawn("x = ║\n"))
+
+    completion = await subject.complete(drawn("x = ans║\n"))
+
+    assert completion.text == "wer"
+
+
+async def test_show_unsure_shows_the_drafts_line_when_the_target_is_late() -> None:
+    slow = answering("    y", delay_s=60.0)
+    policy = Policy(deadline_s=0.02, show_unsure=True)
+    subject = cascade(drafting(("a = 1", UNSURE), ("    b = 2", SURE)), slow, policy=policy)
+
+    assert (await subject.complete(drawn(DOCUMENT))).text == "a = 1\n    b = 2"
+    await subject.aclose()
+
+
+async def test_a_failing_target_costs_at_most_the_deferred_line() -> None:
+    target = answering("", error=TargetUnavailable("connection refused"))
+    completion = await cascade(drafting(("a = 1", UNSURE), ("    b = 2", SURE)), target).complete(drawn(DOCUMENT))
+
+    assert completion.text == "a = 1\n    b = 2"
+    assert completion.requests[0].outcome == "failed"
+    assert "connection refused" in completion.lines[0].reasons[-1]
+
+
+async def test_a_dead_target_is_left_alone_after_three_failures() -> None:
+    target = answering("", error=TargetUnavailable("connection refused"))
+    subject = cascade(drafting(("a = 1", UNSURE)), target)
+
+    for _ in range(6):
+        await subject.complete(drawn(DOCUMENT))
+
+    assert len(target.asked) == 3
+
+
+@pytest.mark.parametrize("lie", ["", "\n\n", "\x00\x01", "x" * 100_000, "\ud7ff\n", "    return total\n"])
+async def test_a_lying_target_costs_at_most_the_deferred_line(lie: str) -> None:
+    subject = cascade(drafting(("a = 1", SURE), ("    b = 2", UNSURE)), answering(lie))
+
+    completion = await subject.complete(drawn("def f():\n    ║\n    return total\n"))
+
+    assert completion.lines[0].text == "a = 1"
+    assert len(completion.lines) <= 2
+
+
+async def test_a_crashed_draft_raises() -> None:
+    draft = ScriptedModel([Rule("", (), 0.0, EngineDied("killed"))])
+
+    with pytest.raises(EngineDied):
+        await cascade(draft, None).complete(drawn(DOCUMENT))
+
+
+async def test_a_draft_that_crashes_after_a_line_keeps_that_line() -> None:
+    draft = ScriptedModel([Rule("", (("a = 1\n", SURE),), 0.0, EngineDied("killed"))])
+
+    completion = await cascade(draft, None).complete(drawn(DOCUMENT))
+
+    assert completion.text == "a = 1"
+    assert "killed" in completion.note
+
+
+async def test_the_cap_on_deferrals() -> None:
+    lines = [("a = 0", UNSURE), *((f"    a = {n}", UNSURE) for n in range(1, 5))]
+    target = drafting(*[(text, SURE) for text, _ in lines])
+
+    completion = await cascade(drafting(*lines), target, policy=Policy(deadline_s=30.0, max_deferrals=2)).complete(
+        drawn(DOCUMENT)
+    )
+
+    assert [line.source for line in completion.lines] == [Source.TARGET] * 2 + [Source.DRAFT] * 3
+
+
+async def test_a_middle_tier_answers_or_defers_in_turn() -> None:
+    for nats, tier in ((SURE, "middle"), (UNSURE, "target")):
+        middle = ScriptedModel([Rule("", (("m = 1", nats),))], name="middle")
+        subject = Cascade(
+            [Tier(drafting(("d = 1", UNSURE)), SOME), Tier(middle, SOME), Tier(answering("t = 1"))], PATIENT
+        )
+
+        completion = await subject.complete(drawn(DOCUMENT))
+
+        assert completion.lines[0].tier == tier
+        assert completion.text == ("m = 1" if tier == "middle" else "t = 1")
+
+
+async def test_nothing_remote_when_told_so() -> None:
+    target = answering("other")
+    await cascade(drafting(("a = 1", UNSURE)), target, ALWAYS).complete(drawn(DOCUMENT), remote=False)
+
+    assert target.asked == []
+
+
+async def test_leaving_the_place_closes_the_request_under_way() -> None:
+    target = answering("never", delay_s=3600.0)
+    subject = cascade(drafting(("a = 1", UNSURE)), target, policy=Policy(deadline_s=0.01))
+    await subject.complete(drawn(DOCUMENT))
+    flight = subject._in_flight[0].task
+
+    await subject.complete(drawn("other = ║\n"), remote=False)
+    await asyncio.gather(flight, return_exceptions=True)
+
+    assert flight.cancelled()
+    assert subject._in_flight == []
+
+
+async def test_typing_on_joins_the_request_under_way() -> None:
+    release = asyncio.Event()
+
+    class Hanging(ScriptedModel):
+        async def generate(self, context, limits):
+            self.asked.append(context.prefix)
+            await release.wait()
+            async for token in answering("answer").generate(context, limits):
+                yield token
+
+    target = Hanging([], name="target", remote=True)
+    subject = cascade(drafting(("guess", UNSURE)), target, policy=Policy(deadline_s=0.01, invoked_deadline_s=30.0))
+    await subject.complete(drawn("x = ║\n"))
+    release.set()
+    completion = await subject.complete(drawn("x = a║\n"), invoked=True)
+
+    assert completion.text == "nswer"
+    assert len(target.asked) == 1
+
+
+async def test_cancelling_the_task_ends_the_draft() -> None:
+    draft = ScriptedModel([Rule("", (("a = 1\n", SURE),) * 50, 3600.0)])
+    subject = cascade(draft, None)
+    task = asyncio.create_task(subject.complete(drawn(DOCUMENT)))
+    while not draft.asked:
+        await asyncio.sleep(0)
+    task.cancel()
+
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert not [other for other in asyncio.all_tasks() if other.get_name().startswith("egate")]

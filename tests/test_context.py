@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from egate_lsp.context import Budget, build
+from egate_lsp.values import Shape
+from tests.conftest import drawn
+
+TEXT = st.text(alphabet="ab \n\r\t😀é\x0c\u2028", max_size=300)
+
+
+@given(TEXT, st.integers(0, 300))
+def test_prefix_and_suffix_rejoin_the_document_up_to_line_breaks(text: str, offset: int) -> None:
+    hole = build(text, offset, Budget(10_000, 10_000))
+    cut = min(offset, len(text))
+    between_cr_lf = text[cut - 1 : cut + 1] == "\r\n" and cut > 0
+    expected = text.replace("\r\n", "\n").replace("\r", "\n")
+    if not between_cr_lf:
+        assert hole.prefix + hole.suffix == expected
+
+
+@given(TEXT, st.integers(0, 300), st.integers(1, 80), st.integers(0, 80))
+def test_the_budget_is_never_exceeded_and_the_window_touches_the_cursor(
+    text, offset, prefix_chars, suffix_chars
+) -> None:
+    text = text.replace("\r", "")
+    offset = min(offset, len(text))
+    hole = build(text, offset, Budget(prefix_chars, suffix_chars))
+    assert len(hole.prefix) <= prefix_chars
+    assert len(hole.suffix) <= suffix_chars
+    assert text[:offset].endswith(hole.prefix)
+    assert text[offset:].startswith(hole.suffix)
+
+
+def test_typing_moves_the_window_rarely() -> None:
+    """A moved window makes the draft engine read everything anew, so typing a long line must not move it each time."""
+    text = "".join(f"line number {n}\n" for n in range(1000))
+    budget = Budget(2000, 500)
+    starts = set()
+    for typed in range(100):
+        document = text + "x" * typed + "\n" + text
+        hole = build(document, len(text) + typed, budget)
+        starts.add(len(text) + typed - len(hole.prefix))
+    assert len(starts) <= 2
+
+
+def test_window_starts_at_a_line() -> None:
+    text = "".join(f"line number {n}\n" for n in range(1000))
+    assert build(text, len(text), Budget(2000, 0)).prefix.startswith("line number")
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "shape"),
+    [
+        ("x = ║\n", "python", Shape.LINE),
+        ("foo(║)", "python", Shape.LINE),
+        ("    ║\n", "python", Shape.BLOCK),
+        ("║", "python", Shape.BLOCK),
+        ("def f():║\n", "python", Shape.BLOCK),
+        ("# note:║\n", "python", Shape.LINE),
+        ("if (x) {║\n}", "javascript", Shape.BLOCK),
+        ("const f = () =>║\n", "typescript", Shape.BLOCK),
+        ("if x then║\n", "lua", Shape.BLOCK),
+        ("local strengthen║\n", "lua", Shape.LINE),
+        ("    ║ }", "c", Shape.LINE),
+        ("    ║  \n}", "c", Shape.BLOCK),
+    ],
+)
+def test_shape(text: str, language: str, shape: Shape) -> None:
+    assert drawn(text, language).shape is shape
