@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
 
 from egate_lsp.context import Budget, build
-from egate_lsp.values import FimContext
+
+if TYPE_CHECKING:
+    from egate_lsp.values import FimContext
 
 CURSOR = "║"
 
@@ -40,3 +43,7 @@ def model_file(name: str) -> Path:
     if not path.is_file():
         pytest.skip(f"{name} is not in {MODEL_CACHE}: egate-lsp models pull")
     return path
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--update-golden", action="store_true", help="rewrite what the stories in tests/golden expect")

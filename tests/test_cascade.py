@@ -249,11 +249,18 @@ async def test_typing_on_joins_the_request_under_way() -> None:
 
 
 async def test_cancelling_the_task_ends_the_draft() -> None:
-    draft = ScriptedModel([Rule("", (("a = 1\n", SURE),) * 50, 3600.0)])
+    class Announcing(ScriptedModel):
+        first_asked = asyncio.Event()
+
+        async def generate(self, context, limits):
+            self.first_asked.set()
+            async for token in super().generate(context, limits):
+                yield token
+
+    draft = Announcing([Rule("", (("a = 1\n", SURE),) * 50, 3600.0)])
     subject = cascade(draft, None)
     task = asyncio.create_task(subject.complete(drawn(DOCUMENT)))
-    while not draft.asked:
-        await asyncio.sleep(0)
+    await draft.first_asked.wait()
     task.cancel()
 
     with pytest.raises(asyncio.CancelledError):

@@ -22,9 +22,7 @@ def test_prefix_and_suffix_rejoin_the_document_up_to_line_breaks(text: str, offs
 
 
 @given(TEXT, st.integers(0, 300), st.integers(1, 80), st.integers(0, 80))
-def test_the_budget_is_never_exceeded_and_the_window_touches_the_cursor(
-    text, offset, prefix_chars, suffix_chars
-) -> None:
+def test_the_window_keeps_the_budget_and_touches_the_cursor(text, offset, prefix_chars, suffix_chars) -> None:
     text = text.replace("\r", "")
     offset = min(offset, len(text))
     hole = build(text, offset, Budget(prefix_chars, suffix_chars))

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from egate_lsp.errors import ConfigError, EgateError
@@ -17,6 +16,7 @@ from egate_lsp.values import Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
+    from pathlib import Path
 
     from egate_lsp.models import Limits
     from egate_lsp.values import FimContext
