@@ -1,0 +1,69 @@
+"""Settings for the commands: the user's file, then `--set KEY=VALUE`."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from egate_lsp.config import Problem, read_user_file, resolve, user_file
+from egate_lsp.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egate_lsp.config import Settings
+
+F = TypeVar("F", bound="Callable[..., object]")
+
+
+def set_option(command: F) -> F:
+    """The `--set` option, given to the command as `overrides`."""
+    return click.option(
+        "--set",
+        "overrides",
+        multiple=True,
+        metavar="KEY=VALUE",
+        help="Set one setting for this run, e.g. --set gate.tau=0.1 or --set target.base_url=http://127.0.0.1:8080/v1.",
+    )(command)
+
+
+def load(overrides: Sequence[str] = ()) -> Settings:
+    """The settings; problems of the user's file are shown and passed over.
+
+    Raises:
+        ConfigError: an override is wrong.
+    """
+    table, problems = read_user_file()
+    settings, found = resolve([(f"user file {user_file()}", table), ("--set", _table(overrides))])
+    problems += found
+    for problem in problems:
+        if problem.origin == "--set":
+            raise ConfigError(f"--set {problem.key}: {problem.message}.")
+        click.echo(f"egate-lsp: {problem}; using the default", err=True)
+    return settings
+
+
+def problems_of_user_file() -> list[Problem]:
+    """What is wrong in the user's file."""
+    table, problems = read_user_file()
+    return problems + resolve([(f"user file {user_file()}", table)])[1]
+
+
+def _table(overrides: Sequence[str]) -> dict[str, Any]:
+    result: dict[str, Any] = {}
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals or not key.strip():
+            raise ConfigError(f"--set {override}: expects KEY=VALUE.")
+        try:
+            parsed = tomllib.loads(f"value = {value}")["value"]
+        except tomllib.TOMLDecodeError:
+            parsed = value  # a bare word is text: --set gate.score=mean
+        node = result
+        *sections, name = key.strip().split(".")
+        for section in sections:
+            node = node.setdefault(section, {})
+        node[name] = parsed
+    return result

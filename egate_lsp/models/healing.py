@@ -1,0 +1,58 @@
+"""Token healing: the prefix often ends inside a token. Step back over the partial word and spell it again. Pure.
+
+A prompt that ends in "    retu" leaves the model with tokens it never saw followed by "rn". So the partial word and
+the space before it are cut from the prompt, and the first generated tokens may only be such as spell what was cut.
+Measured with the 0.5B draft, suffix first, cursor anywhere in a line: exact match 0.71 with it, 0.25 without.
+"""
+
+from __future__ import annotations
+
+import re
+from bisect import bisect_left
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+MAX_SPAN = 64  # characters; a longer "word" is data, not code, and its tokens are no worse than others
+
+# A partial word with the space before it; or the one space after code, which belongs to the next token. Indentation
+# alone is left in place: taking it back changed nothing (0.47 and 0.46).
+_PARTIAL = re.compile(r"(?: ?\w+|(?<=\S) )\Z")
+
+
+def span(prefix: str) -> int:
+    """How many characters at the prefix's end are to be spelled again."""
+    match = _PARTIAL.search(prefix, max(len(prefix) - MAX_SPAN - 1, 0))
+    return min(len(match.group()), MAX_SPAN) if match else 0
+
+
+class VocabularyIndex:
+    """Finds the tokens that can spell a given text."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        """`pieces[i]` are the bytes of token i; empty for control tokens, which never qualify."""
+        order = sorted((piece, token) for token, piece in enumerate(pieces) if piece)
+        self._sorted = [piece for piece, _ in order]
+        self._tokens = np.fromiter((token for _, token in order), np.int64, len(order))
+
+    def candidates(self, forced: bytes) -> NDArray[np.int64]:
+        """Tokens whose bytes begin `forced` or begin with `forced`, shape (n,), n may be 0. `forced` is not empty."""
+        ranges = [self._range(forced[:length], exact=True) for length in range(1, len(forced))]
+        ranges.append(self._range(forced, exact=False))
+        return np.concatenate([self._tokens[low:high] for low, high in ranges])
+
+    def _range(self, start: bytes, *, exact: bool) -> tuple[int, int]:
+        end = start + b"\x00" if exact else _successor(start)
+        low = bisect_left(self._sorted, start)
+        return low, len(self._sorted) if end is None else bisect_left(self._sorted, end, low)
+
+
+def _successor(start: bytes) -> bytes | None:
+    """The first byte string after all that begin with `start`; None if there is none."""
+    trimmed = start.rstrip(b"\xff")
+    return trimmed[:-1] + bytes([trimmed[-1] + 1]) if trimmed else None

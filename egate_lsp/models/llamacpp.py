@@ -1,0 +1,401 @@
+"""llama.cpp by its low-level API: prompts, KV reuse, token healing, greedy decoding with full-vocabulary entropy.
+
+The only importer of llama_cpp. Blocking, one thread, and it may take the process down with it (llama.cpp aborts on a
+failed assertion), so it runs in a child process (`engine_worker`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import llama_cpp.llama_cpp as llama
+import numpy as np
+
+from egate_lsp.errors import DraftError, ModelLoadError
+from egate_lsp.models import healing
+from egate_lsp.models.entropy import Meter, TokenStats
+from egate_lsp.models.fim import FimMarks, FimOrder, parts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
+ABORTED = 2  # llama_decode: aborted by the callback; finished micro-batches stay in the KV cache
+NO_SLOT = 1
+# What is finished when a prompt is cancelled stays in the KV cache by whole micro-batches, so they are kept small.
+MICRO_BATCH = 128
+SPARE = 16  # tokens kept free in the context for marks
+MAX_SUFFIX_SHARE = 0.25  # of the context, where prompt and answer do not fit together
+
+
+@dataclass(frozen=True, slots=True)
+class EngineSettings:
+    """How to load a model; see `config.Draft` for the meaning."""
+
+    path: str
+    threads: int
+    context_tokens: int
+    batch_tokens: int
+    gpu_layers: int
+    kv_type: str
+    marks: FimMarks | None
+    order: FimOrder
+    healing: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One generation."""
+
+    prefix: str
+    suffix: str
+    max_tokens: int
+    max_lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class Generated:
+    """A token as the engine gives it; see `values.Token`."""
+
+    piece: bytes
+    entropy: float | None
+    logprob: float | None
+    margin: float | None
+
+
+@dataclass(slots=True)
+class Usage:
+    """Counters of one job.
+
+    Attributes:
+        stop: "eog", "max_tokens", "max_lines", "cancelled" or "unspellable".
+        reused_tokens: prompt tokens found in the KV cache.
+    """
+
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    evaluated_tokens: int = 0
+    generated_tokens: int = 0
+    prompt_ms: float = 0.0
+    decode_ms: float = 0.0
+    stop: str = ""
+
+
+class CancelledJob(Exception):
+    """The job was cancelled while llama.cpp computed."""
+
+
+class LlamaCppEngine:
+    """A loaded model with one context."""
+
+    def __init__(self, settings: EngineSettings) -> None:
+        """Load.
+
+        Raises:
+            ModelLoadError: with llama.cpp's own words.
+        """
+        self.settings = settings
+        self._messages = _capture_log()
+        self._cancel = ctypes.create_string_buffer(2)
+        llama.llama_backend_init()
+        self._model = self._load_model()
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self._context = self._create_context()
+        self._memory = llama.llama_get_memory(self._context)
+        self._batch = llama.llama_batch_init(settings.batch_tokens, 0, 1)
+        self.vocabulary: int = llama.llama_vocab_n_tokens(self._vocab)
+        self.trained_context: int = llama.llama_model_n_ctx_train(self._model)
+        self._pieces = [self._piece(token) for token in range(self.vocabulary)]
+        self._index = healing.VocabularyIndex(self._pieces) if settings.healing else None
+        self._meter = Meter(self.vocabulary)
+        self._marks = self._mark_tokens()
+        self._stops = self._stop_tokens()
+        self._cached: list[int] = []  # the tokens whose keys and values are in the KV cache
+        self.usage = Usage()
+
+    @property
+    def has_fim(self) -> bool:
+        """True if prompts show the suffix."""
+        return bool(self._marks)
+
+    def cancel(self) -> None:
+        """End the running job within one decode step. May be called from another thread."""
+        self._cancel[0] = b"\x01"
+
+    def clear_cancel(self) -> None:
+        """Before a new job."""
+        self._cancel[0] = b"\x00"
+
+    def generate(self, job: Job, progress: Callable[[int, int], None]) -> Iterator[Generated]:
+        """Yield the tokens after the prefix, greedily; `usage` counts.
+
+        Raises:
+            CancelledJob: by `cancel`.
+            DraftError: llama.cpp could not decode.
+        """
+        self.usage = usage = Usage()
+        forced_chars = healing.span(job.prefix) if self._index is not None else 0
+        kept = job.prefix[: len(job.prefix) - forced_chars]
+        forced = job.prefix[len(kept) :].encode()
+        prompt = self._prompt(kept, job.suffix, job.max_tokens)
+        usage.prompt_tokens = len(prompt)
+        started = time.perf_counter()
+        self._evaluate(prompt, progress)
+        usage.prompt_ms = (time.perf_counter() - started) * 1000.0
+        started = time.perf_counter()
+        lines = 0
+        while True:
+            usage.decode_ms = (time.perf_counter() - started) * 1000.0
+            if self._cancel[0] != b"\x00":
+                raise CancelledJob
+            token, stats = self._next(forced)
+            if token is None:
+                usage.stop = "unspellable"
+                return
+            if token in self._stops:
+                usage.stop = "eog"
+                return
+            piece = self._pieces[token]
+            beyond = piece[len(forced) :]
+            free = not forced or len(piece) > len(forced)
+            forced = forced[len(piece) :]
+            usage.generated_tokens += 1
+            if beyond:
+                # A token wholly inside the forced text carries no uncertainty; one that crosses its end has that of
+                # the distribution over all tokens which spell it.
+                yield Generated(beyond, stats.entropy, stats.logprob, stats.margin) if free else Generated(
+                    beyond, None, None, None
+                )
+                lines += beyond.count(b"\n")
+            if usage.generated_tokens >= job.max_tokens:
+                usage.stop = "max_tokens"
+                return
+            if lines >= job.max_lines:
+                usage.stop = "max_lines"
+                return
+            self._decode([token])
+
+    def logits(self) -> np.ndarray[Any, np.dtype[np.float32]]:
+        """The raw logits of the last decoded position, shape (|V|,); valid until the next decode."""
+        pointer = llama.llama_get_logits_ith(self._context, -1)
+        return np.ctypeslib.as_array(pointer, (self.vocabulary,))
+
+    def close(self) -> None:
+        """Free the context and the model."""
+        llama.llama_batch_free(self._batch)
+        llama.llama_free(self._context)
+        llama.llama_model_free(self._model)
+
+    def _next(self, forced: bytes) -> tuple[int | None, TokenStats]:
+        logits = self.logits()
+        if not forced or self._index is None:
+            stats = self._meter.measure(logits)
+            return stats.argmax, stats
+        candidates = self._index.candidates(forced)
+        if not candidates.size:
+            return None, TokenStats(0, 0.0, 0.0, 0.0)
+        stats = self._meter.measure(logits[candidates])
+        return int(candidates[stats.argmax]), stats
+
+    def _prompt(self, prefix: str, suffix: str, max_tokens: int) -> list[int]:
+        room = max(self.settings.context_tokens - max_tokens - SPARE, 64)
+        before, after = self._tokenize(prefix), self._tokenize(suffix) if self._marks else []
+        if len(before) + len(after) > room:
+            after = after[: int(room * MAX_SUFFIX_SHARE)]
+            before = self._cut_head(before, room - len(after))
+        order = self.settings.order if self._marks else FimOrder.PREFIX_ONLY
+        marks = self.settings.marks or FimMarks("<pre>", "<suf>", "<mid>")
+        tokens: list[int] = []
+        if llama.llama_vocab_get_add_bos(self._vocab):
+            tokens.append(llama.llama_vocab_bos(self._vocab))
+        for text, special in parts(marks if self._marks else None, order, "P", "S"):
+            tokens += [self._marks[text]] if special else before if text == "P" else after
+        return tokens or [max(llama.llama_vocab_bos(self._vocab), 0)]
+
+    def _cut_head(self, tokens: list[int], room: int) -> list[int]:
+        """The tail that fits, from a line's start; a quarter less than fits, so that the next keystrokes do too."""
+        tail = tokens[-max(room * 3 // 4, 1) :]
+        for index, token in enumerate(tail[: len(tail) // 2]):
+            if self._pieces[token].endswith(b"\n"):
+                return tail[index + 1 :]
+        return tail
+
+    def _evaluate(self, prompt: Sequence[int], progress: Callable[[int, int], None]) -> None:
+        common = _longest_common_prefix(self._cached, prompt)
+        common = min(common, len(prompt) - 1)  # the last token is decoded anew for its logits
+        if not llama.llama_memory_seq_rm(self._memory, 0, common, -1):
+            # Recurrent models cannot drop a part of their state.
+            llama.llama_memory_clear(self._memory, False)  # noqa: FBT003  # llama.cpp's own signature
+            common = 0
+        del self._cached[common:]
+        self.usage.reused_tokens = common
+        size = self.settings.batch_tokens
+        for start in range(common, len(prompt), size):
+            progress(start - common, len(prompt) - common)
+            chunk = prompt[start : start + size]
+            self._decode(chunk)
+            self.usage.evaluated_tokens += len(chunk)
+
+    def _decode(self, tokens: Sequence[int]) -> None:
+        batch, position = self._batch, len(self._cached)
+        for index, token in enumerate(tokens):
+            batch.token[index] = token
+            batch.pos[index] = position + index
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = 0
+            batch.logits[index] = 0
+        batch.logits[len(tokens) - 1] = 1
+        batch.n_tokens = len(tokens)
+        result = llama.llama_decode(self._context, batch)
+        if result == 0:
+            self._cached.extend(tokens)
+            return
+        self._resynchronise(tokens)
+        if result == ABORTED:
+            raise CancelledJob
+        reason = "its context is full" if result == NO_SLOT else f"llama_decode returned {result}"
+        raise DraftError(f"The draft engine could not decode: {reason}. {self._messages.last()}".strip())
+
+    def _resynchronise(self, tokens: Sequence[int]) -> None:
+        """After a failed decode: keep what llama.cpp finished, and nothing else."""
+        held = llama.llama_memory_seq_pos_max(self._memory, 0) + 1
+        self._cached.extend(tokens)
+        del self._cached[max(held, 0) :]
+        llama.llama_memory_seq_rm(self._memory, 0, len(self._cached), -1)
+
+    def _tokenize(self, text: str, *, special: bool = False) -> list[int]:
+        """Tokens of a text. A document's text is never parsed for special tokens, whatever it says."""
+        raw = text.encode("utf-8", "replace")
+        if not raw:
+            return []
+        buffer = (llama.llama_token * (len(raw) + 8))()
+        count = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)  # noqa: FBT003
+        if count < 0:
+            buffer = (llama.llama_token * -count)()
+            count = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)  # noqa: FBT003
+        return list(buffer[: max(count, 0)])
+
+    def _piece(self, token: int) -> bytes:
+        buffer = ctypes.create_string_buffer(64)
+        length = llama.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)  # noqa: FBT003
+        if length < 0:
+            buffer = ctypes.create_string_buffer(-length)
+            length = llama.llama_token_to_piece(self._vocab, token, buffer, -length, 0, False)  # noqa: FBT003
+        return buffer.raw[: max(length, 0)]
+
+    def _mark_tokens(self) -> dict[str, int]:
+        """Mark text -> token: by the catalogue's texts, or by what the model file declares; empty without FIM."""
+        marks = self.settings.marks
+        if self.settings.order is FimOrder.PREFIX_ONLY:
+            return {}
+        if marks is not None:
+            found = {text: self._tokenize(text, special=True) for text in (marks.prefix, marks.suffix, marks.middle)}
+            if all(len(tokens) == 1 for tokens in found.values()):
+                return {text: tokens[0] for text, tokens in found.items()}
+        declared = {
+            "<pre>": llama.llama_vocab_fim_pre(self._vocab),
+            "<suf>": llama.llama_vocab_fim_suf(self._vocab),
+            "<mid>": llama.llama_vocab_fim_mid(self._vocab),
+        }
+        if marks is not None:
+            declared = dict(zip((marks.prefix, marks.suffix, marks.middle), declared.values(), strict=True))
+        return declared if min(declared.values()) >= 0 else {}
+
+    def _stop_tokens(self) -> frozenset[int]:
+        stops = {token for token in range(self.vocabulary) if llama.llama_vocab_is_eog(self._vocab, token)}
+        stops |= set(self._marks.values())
+        for name in ("pad", "rep", "sep", "pre", "suf", "mid"):
+            stops.add(getattr(llama, f"llama_vocab_fim_{name}")(self._vocab))
+        for text in self.settings.marks.stop if self.settings.marks else ():
+            tokens = self._tokenize(text, special=True)
+            if len(tokens) == 1:
+                stops.add(tokens[0])
+        return frozenset(stops - {-1})
+
+    def _load_model(self) -> Any:
+        params = llama.llama_model_default_params()
+        params.n_gpu_layers = self.settings.gpu_layers if self.settings.gpu_layers >= 0 else 999
+        model = llama.llama_model_load_from_file(self.settings.path.encode(), params)
+        if not model:
+            raise ModelLoadError(
+                f"llama.cpp cannot load {self.settings.path}. {self._messages.last()}".strip(),
+                hint="Fetch it again (egate-lsp models verify tells whether it is damaged) or choose another draft.model.",
+            )
+        return model
+
+    def _create_context(self) -> Any:
+        settings = self.settings
+        params = llama.llama_context_default_params()
+        params.n_ctx = settings.context_tokens
+        params.n_batch = settings.batch_tokens
+        params.n_ubatch = min(MICRO_BATCH, settings.batch_tokens)
+        params.n_seq_max = 1
+        params.n_threads = settings.threads
+        params.n_threads_batch = settings.threads
+        params.type_k = params.type_v = KV_TYPES[settings.kv_type]
+        params.flash_attn_type = -1  # automatic; a quantised V cache needs it
+        params.no_perf = True
+        abort = _abort_function()
+        if abort is not None:
+            params.abort_callback = abort
+            params.abort_callback_data = ctypes.cast(self._cancel, ctypes.c_void_p)
+        context = llama.llama_init_from_model(self._model, params)
+        if not context:
+            raise ModelLoadError(
+                f"llama.cpp cannot create a context of {settings.context_tokens} tokens. {self._messages.last()}".strip(),
+                hint="Lower draft.context_tokens, or set draft.kv_type to f16.",
+            )
+        return context
+
+
+def _abort_function() -> Any:
+    """libc's strlen as the abort callback: `bool (*)(void *)` called after each node of the graph.
+
+    Its data is our two-byte buffer: the empty string has length 0, go on; after `cancel` it has length 1, stop. So the
+    hot loop never takes Python's lock: a Python callback costs about 3 % of every decode (856 calls for 512 tokens of
+    six layers). None where there is no such function: then a job is cancelled between decodes.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        return ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
+    return None
+
+
+class _Messages:
+    """llama.cpp's latest complaints."""
+
+    def __init__(self) -> None:
+        self._lines: list[str] = []
+
+    def add(self, text: str) -> None:
+        self._lines = [*self._lines[-4:], text.strip()]
+
+    def last(self) -> str:
+        """What it said, as one line."""
+        return " ".join(line for line in self._lines if line)
+
+
+_KEPT_CALLBACKS: list[Any] = []  # llama.cpp holds bare pointers to them
+
+
+def _capture_log() -> _Messages:
+    messages = _Messages()
+
+    def on_message(level: int, text: bytes, _data: object) -> None:
+        if level >= 4:  # GGML_LOG_LEVEL_ERROR; 5 continues the line before
+            messages.add(text.decode("utf-8", "replace"))
+
+    callback = llama.llama_log_callback(on_message)
+    _KEPT_CALLBACKS.append(callback)
+    llama.llama_log_set(callback, ctypes.c_void_p(0))
+    return messages
+
+
+def _longest_common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
+    for index, (one, other) in enumerate(zip(first, second, strict=False)):
+        if one != other:
+            return index
+    return min(len(first), len(second))
