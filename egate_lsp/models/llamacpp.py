@@ -167,8 +167,10 @@ class LlamaCppEngine:
             if beyond:
                 # A token wholly inside the forced text carries no uncertainty; one that crosses its end has that of
                 # the distribution over all tokens which spell it.
-                yield Generated(beyond, stats.entropy, stats.logprob, stats.margin) if free else Generated(
-                    beyond, None, None, None
+                yield (
+                    Generated(beyond, stats.entropy, stats.logprob, stats.margin)
+                    if free
+                    else Generated(beyond, None, None, None)
                 )
                 lines += beyond.count(b"\n")
             if usage.generated_tokens >= job.max_tokens:
@@ -323,7 +325,7 @@ class LlamaCppEngine:
         if not model:
             raise ModelLoadError(
                 f"llama.cpp cannot load {self.settings.path}. {self._messages.last()}".strip(),
-                hint="Fetch it again (egate-lsp models verify tells whether it is damaged) or choose another draft.model.",
+                hint="Is the file damaged? `egate-lsp models verify` tells. Otherwise choose another draft.model.",
             )
         return model
 
@@ -346,7 +348,7 @@ class LlamaCppEngine:
         context = llama.llama_init_from_model(self._model, params)
         if not context:
             raise ModelLoadError(
-                f"llama.cpp cannot create a context of {settings.context_tokens} tokens. {self._messages.last()}".strip(),
+                f"llama.cpp cannot hold {settings.context_tokens} tokens of context. {self._messages.last()}".strip(),
                 hint="Lower draft.context_tokens, or set draft.kv_type to f16.",
             )
         return context

@@ -1,0 +1,374 @@
+"""The draft engine's process as the server sees it: started, watched, restarted, unloaded; a `Model`.
+
+A crash, a hang or a lack of memory in the engine costs the completion that was running and nothing else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import subprocess
+import sys
+from collections import deque
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import psutil
+
+from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
+from egate_lsp.values import Token
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Sequence
+    from pathlib import Path
+
+    from egate_lsp.config import Draft
+    from egate_lsp.models import Limits
+    from egate_lsp.models.fim import FimMarks, FimOrder
+    from egate_lsp.values import FimContext
+
+log = logging.getLogger(__name__)
+
+WORKER = (sys.executable, "-m", "egate_lsp.models.engine_worker")
+BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before each start after a death without a finished job
+END_PATIENCE_S = 2.0
+LINE_LIMIT = 1 << 20  # bytes of one message
+STDERR_LINES = 10
+
+EngineStateName = Literal["stopped", "loading", "ready", "working", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class EngineState:
+    """Attributes:
+    reason: for "failed", what is wrong and how to mend it.
+    """
+
+    state: EngineStateName
+    reason: str = ""
+
+
+class _Child:
+    """One process of the worker, from start to end, and the job it runs."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.loaded: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self.loaded.add_done_callback(lambda future: future.cancelled() or future.exception())
+        self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self.complaints: deque[str] = deque(maxlen=STDERR_LINES)
+        self.readers = (
+            asyncio.create_task(self._read_messages(), name="egate engine messages"),
+            asyncio.create_task(self._read_complaints(), name="egate engine stderr"),
+        )
+
+    @property
+    def alive(self) -> bool:
+        return self.process.returncode is None and not self.readers[0].done()
+
+    def send(self, **message: Any) -> None:
+        assert self.process.stdin is not None
+        if not self.process.stdin.is_closing():
+            self.process.stdin.write(json.dumps(message).encode() + b"\n")
+
+    async def _read_messages(self) -> None:
+        assert self.process.stdout is not None
+        with contextlib.suppress(ConnectionError):
+            while line := await self.process.stdout.readline():
+                message = json.loads(line)
+                if message["event"] == "loaded":
+                    self.loaded.set_result(message)
+                elif message["event"] == "error" and not self.loaded.done():
+                    self.loaded.set_exception(ModelLoadError(message["message"], hint=message["hint"]))
+                else:
+                    self.events.put_nowait(message)
+        self.events.put_nowait(None)
+        if not self.loaded.done():
+            self.loaded.set_exception(EngineDied("The draft engine ended while it loaded the model."))
+
+    async def _read_complaints(self) -> None:
+        assert self.process.stderr is not None
+        with contextlib.suppress(ConnectionError, ValueError):
+            while line := await self.process.stderr.readline():
+                self.complaints.append(line.decode("utf-8", "replace").strip())
+
+    async def end(self, *, kill: bool) -> None:
+        """Close the process and what belongs to it."""
+        if self.process.stdin is not None:
+            self.process.stdin.close()
+        if kill:
+            self._kill()
+        try:
+            async with asyncio.timeout(END_PATIENCE_S):
+                await self.process.wait()
+        except TimeoutError:
+            self._kill()
+            await self.process.wait()
+        await asyncio.gather(*self.readers, return_exceptions=True)
+
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+
+class EngineProcess:
+    """A local model in a process of its own. One job at a time; the others wait for it in turn."""
+
+    def __init__(
+        self,
+        name: str,
+        path: Path,
+        draft: Draft,
+        *,
+        marks: FimMarks | None,
+        order: FimOrder,
+        on_state: Callable[[EngineState], None] | None = None,
+        command: Sequence[str] = WORKER,
+    ) -> None:
+        self._name = name
+        self._draft = draft
+        self._settings = {
+            "path": str(path),
+            "threads": draft.threads or default_threads(),
+            "context_tokens": draft.context_tokens,
+            "batch_tokens": draft.batch_tokens,
+            "gpu_layers": draft.gpu_layers,
+            "kv_type": draft.kv_type,
+            "marks": asdict(marks) if marks else None,
+            "order": order.value,
+            "healing": draft.healing,
+        }
+        self._on_state = on_state or (lambda _state: None)
+        self._command = tuple(command)
+        self._turn = asyncio.Lock()
+        self._child: _Child | None = None
+        self._starting: asyncio.Task[_Child] | None = None
+        self._idle: asyncio.TimerHandle | None = None
+        self._unloading: asyncio.Task[None] | None = None
+        self._deaths = 0
+        self._jobs = 0
+        self._failure: ModelLoadError | None = None
+        self._usage: dict[str, float] = {}
+        self._closed = False
+        self.info: dict[str, Any] = {}
+        self.state = EngineState("stopped")
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def remote(self) -> bool:
+        return False
+
+    @property
+    def pid(self) -> int | None:
+        """Of the engine's process, if it runs."""
+        return self._child.process.pid if self._child is not None and self._child.alive else None
+
+    def start(self) -> None:
+        """Begin to load in the background."""
+        self._begin().add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def usage(self) -> dict[str, float]:
+        return self._usage
+
+    async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
+        """Stream the middle; see `Model`.
+
+        Raises:
+            ModelLoadError: the model cannot be loaded; not tried again until `restart` or new settings.
+            EngineDied: the engine crashed or hung; the next call starts it again.
+            DraftError: the engine is closed, or llama.cpp refused the prompt.
+        """
+        async with self._turn:
+            child = await asyncio.shield(self._begin())
+            self._stop_idle_clock()
+            self._jobs += 1
+            job = self._jobs
+            vocabulary = self.info["vocabulary"]
+            self._report("working")
+            child.send(
+                op="generate",
+                job=job,
+                prefix=context.prefix.encode("utf-8", "replace").decode(),
+                suffix=context.suffix.encode("utf-8", "replace").decode(),
+                max_tokens=limits.max_tokens,
+                max_lines=limits.max_lines,
+            )
+            finished = False
+            try:
+                while True:
+                    event = await self._next_event(child, job)
+                    if event["event"] == "token":
+                        piece = event["piece"].encode("latin-1")
+                        yield Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary)
+                    elif event["event"] == "done":
+                        finished = True
+                        self._deaths = 0
+                        self._take_usage(event)
+                        return
+                    elif event["event"] == "error":
+                        finished = True
+                        raise DraftError(event["message"], hint=event["hint"])
+            finally:
+                if not finished and child.alive:
+                    await asyncio.shield(self._cancel(child, job))
+                self._start_idle_clock()
+                self._report("ready" if child.alive else "stopped")
+
+    async def restart(self) -> None:
+        """End the process and forget failures; the next job starts it anew."""
+        self._failure, self._deaths = None, 0
+        await self._end(kill=False)
+
+    async def aclose(self) -> None:
+        self._closed = True
+        self._stop_idle_clock()
+        await self._end(kill=True)
+        if self._unloading is not None:
+            await asyncio.gather(self._unloading, return_exceptions=True)
+
+    def _begin(self) -> asyncio.Task[_Child]:
+        if self._starting is not None and not self._starting.done():
+            return self._starting
+        if self._starting is None or self._child is None or not self._child.alive:
+            self._starting = asyncio.create_task(self._start(), name="egate engine start")
+        return self._starting
+
+    async def _start(self) -> _Child:
+        if self._closed:
+            raise DraftError("The draft engine is closed.")
+        if self._failure is not None:
+            raise self._failure
+        if self._child is not None:
+            await self._child.end(kill=True)
+            self._child = None
+        self._report("loading")
+        await asyncio.sleep(BACKOFF_S[min(self._deaths, len(BACKOFF_S) - 1)] if self._deaths > 1 else 0.0)
+        child = self._child = _Child(await self._spawn())
+        child.send(op="load", settings=self._settings)
+        try:
+            async with asyncio.timeout(self._draft.load_timeout_s):
+                self.info = await asyncio.shield(child.loaded)
+        except TimeoutError:
+            await self._died(child)
+            raise EngineDied(
+                f"The draft engine took more than {self._draft.load_timeout_s:.0f} s to load.",
+                hint="Raise draft.load_timeout_s, or choose a smaller draft.model.",
+            ) from None
+        except EngineDied as error:
+            await self._died(child)
+            raise EngineDied(f"{error} {_last_words(child)}".strip(), hint=_MEMORY_HINT) from None
+        except ModelLoadError as error:
+            self._failure = error
+            await child.end(kill=True)
+            self._report("failed", error.explanation)
+            raise
+        log.info("engine loaded: %s, %s", self._name, {key: self.info[key] for key in ("threads", "load_ms", "fim")})
+        self._start_idle_clock()
+        self._report("ready")
+        return child
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        # numpy's BLAS would keep threads spinning beside llama.cpp's own.
+        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+        return await asyncio.create_subprocess_exec(
+            *self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            limit=LINE_LIMIT,
+            env=environment,
+        )
+
+    async def _next_event(self, child: _Child, job: int) -> dict[str, Any]:
+        while True:
+            try:
+                async with asyncio.timeout(self._draft.hang_timeout_s):
+                    event = await child.events.get()
+            except TimeoutError:
+                await self._died(child)
+                raise EngineDied(
+                    f"The draft engine was silent for {self._draft.hang_timeout_s:.0f} s and was restarted.",
+                    hint="If this machine is that slow, raise draft.hang_timeout_s.",
+                ) from None
+            if event is None:
+                await self._died(child)
+                raise EngineDied(
+                    f"The draft engine ended unexpectedly ({_ending(child)}). {_last_words(child)}".strip(),
+                    hint="It is started again for the next completion.",
+                )
+            if event["job"] == job:
+                return event
+
+    async def _cancel(self, child: _Child, job: int) -> None:
+        """Ask the worker to stop and wait until it has: within one decode step."""
+        child.send(op="cancel", job=job)
+        with contextlib.suppress(EngineDied):
+            while (event := await self._next_event(child, job))["event"] not in {"done", "error"}:
+                pass
+            self._take_usage(event)
+
+    def _take_usage(self, event: dict[str, Any]) -> None:
+        usage = event.get("usage", {})
+        self._usage = {key: value for key, value in usage.items() if isinstance(value, int | float)}
+
+    async def _died(self, child: _Child) -> None:
+        self._deaths += 1
+        await child.end(kill=True)
+        log.warning("engine died (%s): %s", _ending(child), _last_words(child))
+        if self._child is child:
+            self._child = None
+
+    async def _end(self, *, kill: bool) -> None:
+        if self._starting is not None and not self._starting.done():
+            self._starting.cancel()
+            await asyncio.gather(self._starting, return_exceptions=True)
+        if self._child is not None:
+            child, self._child = self._child, None
+            await child.end(kill=kill)
+        self._report("stopped")
+
+    def _start_idle_clock(self) -> None:
+        self._stop_idle_clock()
+        if self._draft.idle_unload_s > 0 and not self._closed:
+            loop = asyncio.get_running_loop()
+            self._idle = loop.call_later(self._draft.idle_unload_s, self._unload)
+
+    def _stop_idle_clock(self) -> None:
+        if self._idle is not None:
+            self._idle.cancel()
+            self._idle = None
+
+    def _unload(self) -> None:
+        if not self._turn.locked():
+            log.info("engine unloaded after %.0f s without a request", self._draft.idle_unload_s)
+            self._unloading = asyncio.get_running_loop().create_task(self._end(kill=False))
+
+    def _report(self, state: EngineStateName, reason: str = "") -> None:
+        new = EngineState(state, reason)
+        if new != self.state:
+            self.state = new
+            self._on_state(new)
+
+
+_MEMORY_HINT = "If memory is short, choose a smaller draft.model or lower draft.context_tokens."
+
+
+def default_threads() -> int:
+    """Physical cores that this process may use: more threads than that slow decoding down."""
+    allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
+    return max(min(psutil.cpu_count(logical=False) or 1, allowed or 1), 1)
+
+
+def _ending(child: _Child) -> str:
+    code = child.process.returncode
+    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
+
+
+def _last_words(child: _Child) -> str:
+    return child.complaints[-1] if child.complaints else ""
