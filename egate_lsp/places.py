@@ -62,7 +62,7 @@ def source_files() -> list[SourceFile]:
 def choose(source: SourceFile, count: int, seed: int) -> list[Place]:
     """`count` places in the file, of the three kinds in turn."""
     lines = source.path.read_text(encoding="utf-8").split("\n")
-    chance = random.Random(f"{seed} {source.path.name}")  # noqa: S311  # a repeatable choice, no secret
+    chance = random.Random(f"{seed} {source.path.name}")  # a repeatable choice, no secret
     rows = [row for row in range(len(lines) // 4, len(lines) - 5) if _is_code(lines[row], source.language)]
     chance.shuffle(rows)
     places: list[Place] = []

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from egate_lsp.config import Settings
     from egate_lsp.models import Model
     from egate_lsp.models.catalogue import CatalogueEntry
+    from egate_lsp.models.sources import Progress
     from egate_lsp.values import Completion
 
 log = logging.getLogger(__name__)
@@ -227,7 +228,7 @@ class Service:
     async def _fetch(self, entry: CatalogueEntry) -> Path:
         loop = asyncio.get_running_loop()
 
-        def progress(step: store.Progress) -> None:
+        def progress(step: Progress) -> None:
             share = step.done / step.total if step.total else None
             loop.call_soon_threadsafe(self._report, "fetching", f"{entry.name}: {step.stage} {step.source}", share)
 

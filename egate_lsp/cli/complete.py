@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 @click.option(
     "--column", type=click.IntRange(0), required=True, help="The cursor's column, from 0, in UTF-16 units as in LSP."
 )
-@click.option("--json", "as_json_", is_flag=True, help="Print JSON: text, range (as in LSP), lines, requests, timing_ms.")
+@click.option(
+    "--json", "as_json_", is_flag=True, help="Print JSON: text, range (as in LSP), lines, requests, timing_ms."
+)
 @click.option("--language", default="", help="LSP language identifier; default: by the file's name.")
 @set_option
-def complete(
-    file: Path, line: int, column: int, as_json_: bool, language: str, overrides: Sequence[str]  # noqa: FBT001
-) -> None:
+def complete(*, file: Path, line: int, column: int, as_json_: bool, language: str, overrides: Sequence[str]) -> None:
     """Print the completion at a place of FILE, line by line with its source, its score and the reasons.
 
     Examples:

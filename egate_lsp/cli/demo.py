@@ -75,9 +75,7 @@ async def _run(console: Console, count: int, deferral_rate: float, json_file: Pa
     files = places.source_files()
     share, extra = divmod(count, len(files))
     chosen = [
-        place
-        for index, source in enumerate(files)
-        for place in places.choose(source, share + (index < extra), SEED)
+        place for index, source in enumerate(files) for place in places.choose(source, share + (index < extra), SEED)
     ]
     console.print(f"Starting the target, {TARGET}, on this machine...", style="dim")
     async with LocalServer(target) as server:
@@ -128,7 +126,14 @@ async def _show(console: Console, editor: Session, place: Place, title: str, tal
     said = "the author wrote the same" if exact else f"the author wrote: {author[0].strip()}"
     console.print(Text(f" {elapsed_ms:.0f} ms; {said}", style="dim", no_wrap=True, overflow="ellipsis"))
     _count(tally, explanation, elapsed_ms, exact=exact)
-    return {"file": name, "line": place.line, "kind": place.kind, "expected": place.expected, "ms": elapsed_ms, **explanation}
+    return {
+        "file": name,
+        "line": place.line,
+        "kind": place.kind,
+        "expected": place.expected,
+        "ms": elapsed_ms,
+        **explanation,
+    }
 
 
 def _count(tally: _Tally, explanation: dict[str, Any], elapsed_ms: float, *, exact: bool) -> None:
@@ -162,7 +167,9 @@ def _summary(console: Console, tally: _Tally, languages: int, elapsed_s: float) 
         f"{tally.deferred} requests ({tally.deferred / max(tally.lines, 1):.0%} of lines), {tally.failed} failed",
     )
     table.add_row("changed by the target", f"{tally.changed} lines")
-    table.add_row("tokens the target wrote", f"{tally.target_tokens:.0f}; {saved:.0%} fewer than if it wrote every line")
+    table.add_row(
+        "tokens the target wrote", f"{tally.target_tokens:.0f}; {saved:.0%} fewer than if it wrote every line"
+    )
     table.add_row("equal to the author's text", f"{tally.exact} of {tally.places}")
     table.add_row("draft's first line", f"median {statistics.median(tally.first_line_ms or [0]):.0f} ms (cold prompts)")
     table.add_row("merged completion", f"median {statistics.median(tally.total_ms or [0]):.0f} ms")
