@@ -58,19 +58,18 @@ class Session:
         )
         self._client.text_document_did_close(types.DidCloseTextDocumentParams(document))
         insert = items[0].insert_text if items else ""
-        return Proposal(insert if isinstance(insert, str) else insert.value, explanation)
+        return Proposal(insert if isinstance(insert, str) else insert.value, explanation or {})
 
 
 @asynccontextmanager
 async def session(options: dict[str, Any], *, arguments: Sequence[str] = ()) -> AsyncIterator[Session]:
     """Start the server as an editor does, with these initializationOptions; shut it down properly at the end."""
     client = LanguageClient("egate-lsp-client", "1")
-    client.protocol.notify  # noqa: B018  # fails here rather than in the middle if pygls changes its client
 
-    @client.feature(types.WINDOW_SHOW_MESSAGE)
     def shown(params: types.ShowMessageParams) -> None:
-        sys.stderr.write(f"egate-lsp: {params.message}\n")
+        sys.stderr.write(f"{params.message}\n")
 
+    client.feature(types.WINDOW_SHOW_MESSAGE)(shown)
     await client.start_io(sys.executable, "-m", "egate_lsp", "serve", *arguments)
     try:
         await client.initialize_async(
@@ -90,4 +89,4 @@ async def session(options: dict[str, Any], *, arguments: Sequence[str] = ()) -> 
         async with asyncio.timeout(SHUTDOWN_PATIENCE_S):
             await client.shutdown_async(None)
             client.exit(None)
-        await client.stop()
+        await client.stop()  # type: ignore[no-untyped-call]

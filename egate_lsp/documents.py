@@ -1,7 +1,7 @@
 """The text of an open document, and positions in it as LSP counts them. Pure.
 
-Only \\n, \\r\\n and \\r end a line, as the protocol says; a form feed or U+2028 is text. Lines are kept with their ends,
-so that an edit costs what it touches and not the whole document.
+Only \\n, \\r\\n and \\r end a line, as the protocol says; a form feed or U+2028 is text. Lines are kept with their
+ends, so that an edit costs what it touches and not the whole document.
 """
 
 from __future__ import annotations

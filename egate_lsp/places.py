@@ -107,7 +107,7 @@ def _block(source: SourceFile, lines: list[str], row: int, _chance: random.Rando
 
 def _is_code(line: str, language: str) -> bool:
     text = line.strip()
-    comment = {"python": "#", "lua": "--", "c": ("/*", "*", "//", "#")}[language]
+    comment = {"python": ("#",), "lua": ("--",), "c": ("/*", "*", "//", "#")}[language]
     return len(text) >= MIN_CODE_CHARS and text.isascii() and not text.startswith(comment)
 
 

@@ -189,7 +189,8 @@ class OpenAITarget:
         if isinstance(error, openai.APITimeoutError):
             return TargetTimeout("The target did not answer in time.", hint="See target.timeout_s.")
         if isinstance(error, openai.APIConnectionError):
-            return TargetUnavailable(f"Nothing answers at {where}.", hint="Does it run? Is target.base_url right?")
+            hint = "Does it run? Is target.base_url right?"
+            return TargetUnavailable(f"Nothing answers at {where}.", hint=hint)
         if isinstance(error, openai.APIStatusError):
             return self._by_status(error.status_code, _message(error))
         return TargetReplyError(f"The target's answer cannot be read ({type(error).__name__}).")
@@ -200,7 +201,7 @@ class OpenAITarget:
         if status == 404:
             return TargetReplyError(
                 f"The target has no model {self._target.model!r}, or no such address (404).",
-                hint="See target.model and target.base_url; `egate-lsp doctor` lists the models that the server offers.",
+                hint="See target.model and target.base_url; `egate-lsp doctor` lists the models that it offers.",
             )
         if status == 429:
             return TargetRateLimited("The target asks to slow down (429).", hint="It is asked again after a pause.")

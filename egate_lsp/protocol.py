@@ -1,0 +1,205 @@
+"""pygls' protocol, hardened: every request gets exactly one reply, whatever the client sends.
+
+pygls 2.1 answers a request whose params do not fit with a pop-up and no reply, keeps documents by rules other than
+LSP's, and logs what it sends. Here messages are checked before they reach it, documents are ours (`documents`), and
+nothing of a message is logged.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Any
+
+from lsprotocol import types
+from pygls.protocol import LanguageServerProtocol, lsp_method
+from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from egate_lsp.server import EgateServer
+
+log = logging.getLogger(__name__)
+
+PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
+NOT_INITIALIZED = -32002
+
+
+class InvalidMessage(Exception):
+    """A message that cannot be handled.
+
+    Attributes:
+        code: of the error reply.
+    """
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(text)
+        self.code = code
+
+
+class EgateProtocol(LanguageServerProtocol):
+    """One client's connection.
+
+    Attributes:
+        initialize_params: the initialize request's params as they came.
+        last_configuration: the settings of the last didChangeConfiguration as they came.
+        on_exit: called once, with the exit code, when the client says so.
+    """
+
+    _server: EgateServer
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initialize_params: dict[str, Any] = {}
+        self.last_configuration: Any = None
+        self.on_exit: Callable[[int], None] = lambda _code: None
+        self._initialized = False
+
+    def receive(self, body: bytes) -> None:
+        """Handle one message's body."""
+        try:
+            message = json.loads(body)
+        except (ValueError, RecursionError):
+            self._reply_error(None, PARSE_ERROR, "the message is not valid JSON")
+            return
+        if not isinstance(message, dict):
+            self._reply_error(None, INVALID_REQUEST, "a message is a JSON object; batches are not part of LSP")
+            return
+        if "method" in message:
+            self._receive_call(message)
+        elif "id" in message and ("result" in message or "error" in message):
+            self._receive_response(message)
+        else:
+            self._reply_error(_usable_id(message), INVALID_REQUEST, "neither a request nor a response")
+
+    def _receive_call(self, message: dict[str, Any]) -> None:
+        is_request = "id" in message
+        message_id = _usable_id(message)
+        try:
+            structured = self._structured(message, is_request=is_request)
+        except InvalidMessage as problem:
+            if is_request:
+                self._reply_error(message_id, problem.code, str(problem))
+            else:
+                log.debug("notification ignored: %s", problem)
+            return
+        if message["method"] == types.EXIT:
+            self.on_exit(0 if self._shutdown else 1)
+            return
+        if structured is not None:
+            self.handle_message(structured)
+
+    def _structured(self, message: dict[str, Any], *, is_request: bool) -> Any:
+        """The typed message; None for a notification to be passed over.
+
+        Raises:
+            InvalidMessage: it is not one.
+        """
+        method, params = message["method"], message.get("params")
+        if message.get("jsonrpc") != "2.0":
+            raise InvalidMessage(INVALID_REQUEST, 'jsonrpc must be "2.0"')
+        if not isinstance(method, str):
+            raise InvalidMessage(INVALID_REQUEST, "method must be a string")
+        if is_request and _usable_id(message) is None:
+            raise InvalidMessage(INVALID_REQUEST, "id must be a string or an integer")
+        if params is not None and not isinstance(params, dict | list):
+            raise InvalidMessage(INVALID_PARAMS, "params must be an object or an array")
+        if not self._in_order(method, is_request=is_request):
+            return None
+        if is_request and self._is_unknown(method):
+            raise InvalidMessage(METHOD_NOT_FOUND, f"there is no method {method[:80]!r}")
+        kind = self.get_message_type(method)
+        clean: dict[str, Any] = {"jsonrpc": "2.0", "method": method, "params": _tolerant(method, params)}
+        if is_request:
+            clean["id"] = message["id"]
+        if kind is None:
+            # Our own methods take their params as a plain dictionary.
+            body = clean["params"] if isinstance(clean["params"], dict) else {}
+            if is_request:
+                return JsonRPCRequestMessage(id=message["id"], method=method, jsonrpc="2.0", params=body)
+            return JsonRPCNotification(method=method, jsonrpc="2.0", params=body)
+        try:
+            structured = self._converter.structure(clean, kind)
+        except Exception as error:  # cattrs raises whatever the wrong value provokes
+            raise InvalidMessage(INVALID_PARAMS, f"the params do not fit {method} ({type(error).__name__})") from None
+        if method == types.INITIALIZE:
+            self._initialized = True
+            self.initialize_params = clean["params"] or {}
+        elif method == types.WORKSPACE_DID_CHANGE_CONFIGURATION:
+            self.last_configuration = clean["params"].get("settings")
+        return structured
+
+    def _in_order(self, method: str, *, is_request: bool) -> bool:
+        """The life cycle: initialize first and once, after shutdown only exit. False: pass over."""
+        if method == types.EXIT:
+            return True
+        if method == types.INITIALIZE and not self._initialized:
+            return True
+        if self._initialized and not self._shutdown and method != types.INITIALIZE:
+            return True
+        if not is_request:
+            return False
+        if not self._initialized:
+            raise InvalidMessage(NOT_INITIALIZED, "the first request must be initialize")
+        raise InvalidMessage(INVALID_REQUEST, "the server was shut down" if self._shutdown else "initialize came twice")
+
+    def _is_unknown(self, method: str) -> bool:
+        return method not in self.fm.builtin_features and method not in self.fm.features
+
+    def _receive_response(self, message: dict[str, Any]) -> None:
+        future = self._request_futures.get(_usable_id(message) or "")
+        if future is None or future.done():
+            # Unknown, or the one who asked has gone: no reason to complain to anybody.
+            self._request_futures.pop(_usable_id(message) or "", None)
+            return
+        error = message.get("error")
+        if error is not None:
+            code, text = (error.get("code"), error.get("message")) if isinstance(error, dict) else (None, None)
+            shaped = types.ResponseError(
+                code=code if isinstance(code, int) else INVALID_REQUEST, message=text if isinstance(text, str) else ""
+            )
+            self._handle_response(message["id"], error=shaped)
+        else:
+            self._handle_response(message["id"], message.get("result"))
+
+    def _handle_cancel_notification(self, msg_id: Any) -> None:
+        # Unlike pygls', silent for a request that is answered already: that is what happens at every keystroke.
+        future = self._request_futures.get(msg_id)
+        if future is not None:
+            self._request_futures.pop(msg_id)
+            future.cancel()
+
+    def _reply_error(self, message_id: str | int | None, code: int, text: str) -> None:
+        self._send_data({"jsonrpc": "2.0", "id": message_id, "error": {"code": code, "message": text}})
+
+    # Documents are the server's (`documents.Document`), not pygls'.
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_OPEN)
+    def lsp_text_document__did_open(self, params: types.DidOpenTextDocumentParams) -> None:
+        self._server.did_open(params)
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
+    def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
+        self._server.did_change(params)
+
+    @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
+    def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:
+        self._server.did_close(params)
+
+
+def _usable_id(message: dict[str, Any]) -> str | int | None:
+    value = message.get("id")
+    return value if isinstance(value, str | int) and not isinstance(value, bool) else None
+
+
+def _tolerant(method: str, params: Any) -> Any:
+    """Params with what real clients get wrong put right."""
+    if params is None and method in {types.INITIALIZED, types.INITIALIZE}:
+        return {}
+    if method == types.TEXT_DOCUMENT_INLINE_COMPLETION and isinstance(params, dict):
+        context = params.get("context")
+        # Protocol types from before December 2023 count from 0, where 0 is a request by hand.
+        if isinstance(context, dict) and context.get("triggerKind") == 0:
+            return {**params, "context": {**context, "triggerKind": 1}}
+    return params
