@@ -10,6 +10,7 @@ import platformdirs
 
 MAX_BYTES = 2_000_000
 KEPT_FILES = 2
+_FIXED: list[str] = []  # the command line's level, if there was one
 
 
 def default_file() -> Path:
@@ -17,10 +18,15 @@ def default_file() -> Path:
     return Path(platformdirs.user_log_dir("egate-lsp", appauthor=False)) / "server.log"
 
 
-def start(path: Path | None, level: str) -> None:
-    """Log to the file from now on; without a writable file, not at all (standard output is the protocol's)."""
+def start(path: Path | None, level: str | None) -> None:
+    """Log to the file from now on; without a writable file, not at all (standard output is the protocol's).
+
+    A `level` given here, on the command line, wins over the settings' later.
+    """
     root = logging.getLogger()
-    root.setLevel(level.upper())
+    root.setLevel((level or "info").upper())
+    if level is not None:
+        _FIXED.append(level)
     target = path or default_file()
     handler: logging.Handler
     try:
@@ -35,5 +41,6 @@ def start(path: Path | None, level: str) -> None:
 
 
 def set_level(level: str) -> None:
-    """Change what is logged."""
-    logging.getLogger().setLevel(level.upper())
+    """What the settings want logged."""
+    if not _FIXED:
+        logging.getLogger().setLevel(level.upper())

@@ -101,6 +101,8 @@ class EgateServer(LanguageServer):
             self.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions())(_function(self._completion))
         self._encoding = _encoding(params.capabilities)
         self._editor_options = _unwrapped(self.protocol.initialize_params.get("initializationOptions"))
+        client = params.client_info
+        log.info("egate-lsp %s for %s, %s", __version__, client.name if client else "a client", self._encoding.value)
         if params.process_id is not None:
             self._spawn(self._watch_parent(params.process_id))
 

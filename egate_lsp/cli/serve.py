@@ -25,7 +25,9 @@ from egate_lsp.errors import ConfigError
 @click.option("--token", help="With --ws: what clients must send; made up and printed if not given.")
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that is not this machine's loopback address.")
 @click.option("--log-file", type=click.Path(path_type=Path), help="Default: server.log in the user's log directory.")
-@click.option("--log-level", default="info", type=click.Choice(["error", "warning", "info", "debug"]))
+@click.option(
+    "--log-level", type=click.Choice(["error", "warning", "info", "debug"]), help="Default: the setting log_level."
+)
 def serve(
     *,
     stdio: bool,
@@ -36,7 +38,7 @@ def serve(
     token: str | None,
     allow_remote: bool,
     log_file: Path | None,
-    log_level: str,
+    log_level: str | None,
 ) -> None:
     """Run the language server. Editors start it themselves; see the README for each.
 
