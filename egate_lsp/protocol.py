@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
+import traceback
 from typing import TYPE_CHECKING, Any
 
 from lsprotocol import types
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PARSE_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, INVALID_PARAMS = -32700, -32600, -32601, -32602
+INTERNAL_ERROR = -32603
 NOT_INITIALIZED = -32002
 
 
@@ -87,8 +89,17 @@ class EgateProtocol(LanguageServerProtocol):
         if message["method"] == types.EXIT:
             self.on_exit(0 if self._shutdown else 1)
             return
-        if structured is not None:
+        if structured is None:
+            return
+        try:
             self.handle_message(structured)
+        except Exception as error:
+            # Not one message may end the server, nor go without its reply.
+            # (The error's text is not logged: it may quote the message.)
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            log.error("%s at %s:%s for a message", type(error).__name__, where.name, where.lineno)
+            if is_request:
+                self._reply_error(message_id, INTERNAL_ERROR, type(error).__name__)
 
     def _structured(self, message: dict[str, Any], *, is_request: bool) -> Any:
         """The typed message; None for a notification to be passed over.
@@ -145,6 +156,9 @@ class EgateProtocol(LanguageServerProtocol):
         raise InvalidMessage(INVALID_REQUEST, "the server was shut down" if self._shutdown else "initialize came twice")
 
     def _is_unknown(self, method: str) -> bool:
+        """No handler, or the method is a notification and has no answer."""
+        if method in types.METHOD_TO_TYPES and self.get_result_type(method) is None:
+            return True
         return method not in self.fm.builtin_features and method not in self.fm.features
 
     def _receive_response(self, message: dict[str, Any]) -> None:
@@ -165,9 +179,7 @@ class EgateProtocol(LanguageServerProtocol):
 
     def _handle_cancel_notification(self, msg_id: Any) -> None:
         # Unlike pygls', silent for a request that is answered already: that is what happens at every keystroke.
-        future = self._request_futures.get(msg_id)
-        if future is not None:
-            self._request_futures.pop(msg_id)
+        if isinstance(msg_id, str | int) and (future := self._request_futures.pop(msg_id, None)) is not None:
             future.cancel()
 
     def _reply_error(self, message_id: str | int | None, code: int, text: str) -> None:
