@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import logging
 import traceback
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from lsprotocol import types
 from pygls.protocol import LanguageServerProtocol, lsp_method
@@ -19,7 +19,6 @@ from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from egate_lsp.server import EgateServer
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +39,16 @@ class InvalidMessage(Exception):
         self.code = code
 
 
+class KeepsDocuments(Protocol):
+    """What the protocol needs of its server."""
+
+    def did_open(self, params: types.DidOpenTextDocumentParams) -> None: ...
+
+    def did_change(self, params: types.DidChangeTextDocumentParams) -> None: ...
+
+    def did_close(self, params: types.DidCloseTextDocumentParams) -> None: ...
+
+
 class EgateProtocol(LanguageServerProtocol):
     """One client's connection.
 
@@ -49,7 +58,7 @@ class EgateProtocol(LanguageServerProtocol):
         on_exit: called once, with the exit code, when the client says so.
     """
 
-    _server: EgateServer
+    _server: KeepsDocuments  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

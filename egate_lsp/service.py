@@ -202,28 +202,14 @@ class Service:
 
     async def _draft(self) -> tuple[Model, CatalogueEntry | None]:
         settings = self.settings
-        name = settings.draft.model
-        if name.startswith(SCRIPTED):
-            return read_script(Path(name.removeprefix(SCRIPTED)), name="scripted"), None
+        entry = catalogue.known(settings.models).get(settings.draft.model)
         try:
-            path = await asyncio.to_thread(store.locate, name, settings.models)
+            return await open_draft(settings, on_state=self._engine_state), entry
         except ModelNotFound:
-            if not settings.models.auto_pull:
+            if not settings.models.auto_pull or entry is None:
                 raise
-            path = await self._fetch(catalogue.find(name, settings.models))
-        entry = catalogue.known(settings.models).get(name)
-        order = entry.fim_order if entry else FimOrder.SUFFIX_FIRST
-        if settings.draft.fim_order != "auto":
-            order = FimOrder(settings.draft.fim_order)
-        engine = EngineProcess(
-            entry.name if entry else path.stem,
-            path,
-            settings.draft,
-            marks=entry.fim if entry else None,
-            order=order,
-            on_state=self._engine_state,
-        )
-        return engine, entry
+        await self._fetch(entry)
+        return await open_draft(settings, on_state=self._engine_state), entry
 
     async def _fetch(self, entry: CatalogueEntry) -> Path:
         loop = asyncio.get_running_loop()
@@ -263,6 +249,31 @@ class Service:
         if status != self.status:
             self.status = status
             self._on_status(status)
+
+
+async def open_draft(settings: Settings, *, on_state: Callable[[EngineState], None] | None = None) -> Model:
+    """The draft model of the settings, not yet loading.
+
+    Raises:
+        ModelNotFound: its file is not here.
+        ConfigError: it is a script that cannot be read.
+    """
+    name = settings.draft.model
+    if name.startswith(SCRIPTED):
+        return read_script(Path(name.removeprefix(SCRIPTED)), name="scripted")
+    path = await asyncio.to_thread(store.locate, name, settings.models)
+    entry = catalogue.known(settings.models).get(name)
+    order = entry.fim_order if entry else FimOrder.SUFFIX_FIRST
+    if settings.draft.fim_order != "auto":
+        order = FimOrder(settings.draft.fim_order)
+    return EngineProcess(
+        entry.name if entry else path.stem,
+        path,
+        settings.draft,
+        marks=entry.fim if entry else None,
+        order=order,
+        on_state=on_state,
+    )
 
 
 def _target_name(settings: Settings) -> str | None:

@@ -12,7 +12,10 @@ ROOT = Path(egate_lsp.__file__).parent
 # A module imports only from rings before its own. A new module must be given its place here.
 RINGS: list[set[str]] = [
     {"egate_lsp", "values", "errors"},
-    {"languages", "cache", "metrics", "explanation", "config", "documents", "models", "models.fim", "gate"},
+    {
+        "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "gate", "places",
+        "render", "models", "models.fim",
+    },
     {
         "context", "triggers", "merge", "models.entropy", "models.healing", "models.reply", "models.catalogue",
         "models.scripted",
@@ -21,10 +24,15 @@ RINGS: list[set[str]] = [
     {"escalate", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
     {"cascade"},
     {"service"},
-    {"evaluation", "evaluation.engine_overhead"},
+    {"protocol", "client"},
     {"server"},
+    {"transport"},
+    {"evaluation"},
+    {"evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration"},
     {"cli"},
-    {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.demo", "cli.bench"},
+    {"cli.settings"},
+    {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.bench"},
+    {"cli.demo"},
     {"__main__"},
 ]  # fmt: skip
 
@@ -32,16 +40,19 @@ OWNERS = {
     "llama_cpp": {"models.llamacpp"},
     "openai": {"models.openai_target"},
     "numpy": {"models.entropy", "models.healing", "models.llamacpp"},
-    "pygls": {"server"},
-    "lsprotocol": {"server"},
+    "pygls": {"server", "protocol", "client"},
+    "lsprotocol": {"server", "protocol", "client"},
     "httpx2": {"models.sources"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
+    "filelock": {"models.store"},
+    "pathspec": {"service"},
+    "websockets": {"transport"},
 }
 
 PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
-    "gate", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
+    "gate", "framing", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -1,0 +1,1 @@
+"""Measurements: they run the very code that serves."""
