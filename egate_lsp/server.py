@@ -243,7 +243,9 @@ class EgateServer(LanguageServer):
         if made is None:
             return nothing
         key, completion = made
-        inserted = typed + _with_line_breaks(completion.text, document.line_break)
+        # Line breaks stay LF even in a CRLF document: editors with inline completion keep lines, not line ends, and
+        # Neovim would show a carriage return as text.
+        inserted = typed + completion.text
         command = types.Command("Accepted", ACCEPTED, arguments=[key])
         return types.InlineCompletionList([types.InlineCompletionItem(inserted, range=spot, command=command)])
 

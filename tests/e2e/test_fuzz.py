@@ -18,24 +18,7 @@ from tests.test_documents import reference_offset
 EDITS = 10_000
 CHECK_EVERY = 500
 MALFORMED = 2_000
-PIECES = [
-    "a",
-    "bc",
-    " ",
-    "\n",
-    "\r\n",
-    "\r",
-    "\x0c",
-    "\x0b",
-    "\x85",
-    "\u2028",
-    "\u2029",
-    "é",
-    "😀",
-PIECES = ["a", "bc", " ", "\n", "\r\n", "\r", "\x0c", "\x0b", "\x85", "\u2028", "\u2029", "é", "😀", "\U0001d518", "e\u0301", "\t"]
-    "e\u0301",
-    "\t",
-]
+PIECES = [*"a \n\r\t\x0b\x0c\x85\u2028\u2029é😀", "bc", "\r\n", "\U0001d518", "e\u0301"]
 
 
 def random_text(chance: random.Random, most: int) -> str:

@@ -60,8 +60,9 @@ async def test_applying_the_item_gives_prefix_completion_suffix(tmp_path: Path, 
         (item,) = await wire.inline(2, units(b"    "))
 
         assert item["range"]["start"] == item["range"]["end"] == {"line": 2, "character": 4}
-        applied = before + item["insertText"] + f"{end}tail{end}"
-        assert applied == before + f"y = 2{end}    return '😀'" + f"{end}tail{end}"
+        # An editor's own line ends apply to what is inserted, as to all that is typed.
+        applied = (before + item["insertText"] + f"{end}tail{end}").replace("\r\n", "\n").replace("\n", end)
+        assert applied == f"{before}y = 2{end}    return '😀'{end}tail{end}"
 
 
 async def test_in_the_middle_of_a_line_with_astral_text(tmp_path: Path) -> None:
@@ -311,3 +312,14 @@ async def test_it_refuses_to_listen_to_other_machines(tmp_path: Path) -> None:
 
     assert process.returncode == 1
     assert b"--allow-remote" in errors
+
+
+async def test_a_menu_item_has_the_documents_line_ends(tmp_path: Path) -> None:
+    async with server(tmp_path) as wire:
+        await wire.initialize(HELIX, script(tmp_path, ("    ", [("a = 1\n    b = 2\n", 0.1)])))
+        wire.open("def f():\r\n    \r\n")
+        result = await wire.call(
+            "textDocument/completion", {"textDocument": {"uri": URI}, "position": {"line": 1, "character": 4}}
+        )
+
+        assert result["items"][0]["textEdit"]["newText"] == "a = 1\r\n    b = 2"
