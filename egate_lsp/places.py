@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import random
 import sysconfig
+import tokenize
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+
+from egate_lsp.languages import opens_block
 
 MIN_LINES = 200
 MIN_CODE_CHARS = 12
@@ -62,8 +65,13 @@ def source_files() -> list[SourceFile]:
 def choose(source: SourceFile, count: int, seed: int) -> list[Place]:
     """`count` places in the file, of the three kinds in turn."""
     lines = source.path.read_text(encoding="utf-8").split("\n")
+    prose = _string_rows(source)
     chance = random.Random(f"{seed} {source.path.name}")  # a repeatable choice, no secret
-    rows = [row for row in range(len(lines) // 4, len(lines) - 5) if _is_code(lines[row], source.language)]
+    rows = [
+        row
+        for row in range(len(lines) // 4, len(lines) - 5)
+        if row not in prose and _is_code(lines[row], source.language)
+    ]
     chance.shuffle(rows)
     places: list[Place] = []
     makers = [_rest_of_line, _empty_line, _block]
@@ -93,6 +101,8 @@ def _empty_line(source: SourceFile, lines: list[str], row: int, _chance: random.
 
 def _block(source: SourceFile, lines: list[str], row: int, _chance: random.Random) -> Place | None:
     """The block that a line opens, if it has two to eight lines."""
+    if not opens_block(lines[row], source.language) or lines[row].rstrip().endswith(("(", "[", ",")):
+        return None
     indent = _indent(lines[row])
     end = row + 1
     while end < len(lines) and lines[end].strip() and _indent(lines[end]) > indent:
@@ -103,6 +113,17 @@ def _block(source: SourceFile, lines: list[str], row: int, _chance: random.Rando
     indentation = body[0][: len(body[0]) - len(body[0].lstrip())]
     kept = [*lines[: row + 1], indentation, *lines[end:]]
     return Place(source, "\n".join(kept), row + 1, len(indentation), "\n".join(body).lstrip(), "block")
+
+
+def _string_rows(source: SourceFile) -> set[int]:
+    """Rows of docstrings and other strings of several lines in a Python file: prose is no place to complete code."""
+    if source.language != "python":
+        return set()
+    with source.path.open("rb") as file:
+        strings = [token for token in tokenize.tokenize(file.readline) if token.type == tokenize.STRING]
+    return {
+        row for token in strings if token.end[0] > token.start[0] for row in range(token.start[0] - 1, token.end[0])
+    }
 
 
 def _is_code(line: str, language: str) -> bool:

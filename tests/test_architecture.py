@@ -13,11 +13,11 @@ ROOT = Path(egate_lsp.__file__).parent
 RINGS: list[set[str]] = [
     {"egate_lsp", "values", "errors"},
     {
-        "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "gate", "places",
+        "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "gate",
         "render", "models", "models.fim",
     },
     {
-        "context", "triggers", "merge", "models.entropy", "models.healing", "models.reply", "models.catalogue",
+        "context", "triggers", "merge", "places", "models.entropy", "models.healing", "models.reply", "models.catalogue",
         "models.scripted",
     },
     {"draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process"},

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import fcntl
+import gc
 import json
 import os
 import pty
 import shutil
 import struct
+import subprocess
 import sys
 import termios
-from contextlib import asynccontextmanager
+import threading
+import time
+import warnings
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import psutil
+import pynvim
 import pytest
 
 PLUGIN = Path(__file__).parents[2] / "editors" / "nvim"
-PATIENCE_MS = 60_000
+PATIENCE_S = 60.0
+POLL_MS = 20
 ROWS, COLUMNS = 24, 80
 
 
@@ -41,59 +47,54 @@ def executable() -> str:
 class Neovim:
     """A running Neovim."""
 
-    def __init__(self, program: str, socket: str) -> None:
-        self._remote = (program, "--headless", "--clean", "--server", socket)
+    def __init__(self, connection: pynvim.Nvim) -> None:
+        self.api = connection
 
-    async def evaluate(self, expression: str) -> str:
-        """The value of a Vim expression, as text."""
-        process = await asyncio.create_subprocess_exec(
-            *self._remote, "--remote-expr", expression,
-            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        out, errors = await process.communicate()
-        assert process.returncode == 0, errors.decode()
-        # Neovim 0.12.0-dev prints the value on either stream.
-        return (out or errors).decode().rstrip("\n")
+    def lua(self, code: str) -> Any:
+        """What a Lua chunk returns."""
+        return self.api.exec_lua(code)
 
-    async def lua(self, code: str) -> Any:
-        """What a Lua chunk returns, by way of JSON."""
-        wrapped = f"json_encode(luaeval('(function() {code} end)()'))".replace("\n", " ")
-        return json.loads(await self.evaluate(wrapped))
-
-    async def keys(self, keys: str) -> None:
+    def keys(self, keys: str) -> None:
         """Type, as at the keyboard."""
-        process = await asyncio.create_subprocess_exec(*self._remote, "--remote-send", keys)
-        assert await process.wait() == 0
+        self.api.input(keys)
 
-    async def until(self, condition: str) -> None:
+    def until(self, condition: str) -> None:
         """Wait, inside Neovim, until a Lua expression is true."""
-        met = await self.lua(f"return vim.wait({PATIENCE_MS}, function() return {condition} end, 20)")
-        assert met, f"{condition} did not come true; the screen:\n" + "\n".join(await self.screen())
+        met = self.lua(f"return vim.wait({PATIENCE_S * 1000:.0f}, function() return {condition} end, {POLL_MS})")
+        assert met, f"{condition} did not come true; the screen:\n" + "\n".join(self.screen())
 
-    async def screen(self) -> list[str]:
+    def screen(self) -> list[str]:
         """The screen's rows as a person would read them, ghost text and all."""
-        rows = (
-            "vim.cmd.redraw() local rows = {} for row = 1, vim.o.lines do local line = {} "
-            "for column = 1, vim.o.columns do table.insert(line, vim.fn.screenstring(row, column)) end "
-            'table.insert(rows, (table.concat(line):gsub("%s+$", ""))) end return rows'
+        return self.lua(
+            """
+            vim.cmd.redraw()
+            local rows = {}
+            for row = 1, vim.o.lines do
+              local cells = {}
+              for column = 1, vim.o.columns do
+                table.insert(cells, vim.fn.screenstring(row, column))
+              end
+              table.insert(rows, (table.concat(cells):gsub('%s+$', '')))
+            end
+            return rows
+            """
         )
-        return await self.lua(rows)
 
-    async def until_on_screen(self, text: str) -> list[str]:
+    def until_on_screen(self, text: str) -> list[str]:
         """Wait until the screen shows a text; the screen."""
-        deadline = asyncio.get_running_loop().time() + PATIENCE_MS / 1000
-        while text not in "\n".join(screen := await self.screen()):
-            assert asyncio.get_running_loop().time() < deadline, f"never saw {text!r}:\n" + "\n".join(screen)
+        deadline = time.monotonic() + PATIENCE_S
+        while text not in "\n".join(screen := self.screen()):
+            assert time.monotonic() < deadline, f"never saw {text!r}:\n" + "\n".join(screen)
+            self.lua(f"vim.wait({POLL_MS})")
         return screen
 
-    async def buffer(self) -> str:
-        """The buffer's text with its line ends."""
-        lines = await self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, false)")
-        return "\n".join(lines) + "\n"
+    def buffer(self) -> str:
+        """The buffer's text, lines ended by LF."""
+        return "\n".join(self.lua("return vim.api.nvim_buf_get_lines(0, 0, -1, false)")) + "\n"
 
 
-@asynccontextmanager
-async def neovim(tmp_path: Path, file: Path, settings: dict[str, Any]):
+@contextmanager
+def neovim(tmp_path: Path, file: Path, settings: dict[str, Any]):
     """Neovim with our plug-in and the real server, editing a file."""
     program = executable()
     socket = str(tmp_path / "nvim.sock")
@@ -115,37 +116,54 @@ async def neovim(tmp_path: Path, file: Path, settings: dict[str, Any]):
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     environment = {**os.environ, "TERM": "xterm-256color", "XDG_STATE_HOME": str(tmp_path), "NVIM_LOG_FILE": os.devnull}
-    process = await asyncio.create_subprocess_exec(
-        program, "--clean", "-u", str(init), "--listen", socket, str(file),
+    process = subprocess.Popen(
+        [program, "--clean", "-u", str(init), "--listen", socket, str(file)],
         stdin=slave, stdout=slave, stderr=slave, env=environment, start_new_session=True,
     )  # fmt: skip
     os.close(slave)
-    loop = asyncio.get_running_loop()
-    listening = asyncio.Event()
-
-    def drain() -> None:
-        # The terminal must be read, or Neovim stops; its first output says that it is up.
-        with contextlib.suppress(OSError):
-            os.read(master, 65536)
-            listening.set()
-
-    loop.add_reader(master, drain)
+    drain = threading.Thread(target=_drain, args=(master,), daemon=True)
+    drain.start()
     children: list[psutil.Process] = []
     try:
-        async with asyncio.timeout(PATIENCE_MS / 1000):
-            await listening.wait()
-        subject = Neovim(program, socket)
-        await subject.until("require([[egate]]).client() ~= nil and require([[egate]]).client().initialized == true")
-        yield subject
-        children = psutil.Process(process.pid).children(recursive=True)
-        await subject.keys("<C-\\><C-n>:qall!<CR>")
-        async with asyncio.timeout(PATIENCE_MS / 1000):
-            await process.wait()
+        connection = _connect(socket)
+        try:
+            subject = Neovim(connection)
+            subject.until("require('egate').client() ~= nil and require('egate').client().initialized == true")
+            yield subject
+            children = psutil.Process(process.pid).children(recursive=True)
+            with contextlib.suppress(OSError, EOFError):
+                connection.command("qall!")  # the connection ends before the answer
+        finally:
+            connection.close()
+            with warnings.catch_warnings():
+                # pynvim leaves its transport to the garbage collector when Neovim goes first.
+                warnings.simplefilter("ignore", ResourceWarning)
+                del subject, connection
+                gc.collect()
+        assert process.wait(PATIENCE_S) == 0
     finally:
-        loop.remove_reader(master)
-        os.close(master)
-        if process.returncode is None:
+        if process.poll() is None:
             process.kill()
-            await process.wait()
-        _, alive = psutil.wait_procs(children, timeout=PATIENCE_MS / 1000)
+            process.wait()
+        drain.join(PATIENCE_S)
+        os.close(master)
+        _, alive = psutil.wait_procs(children, timeout=PATIENCE_S)
         assert alive == [], "a process of ours outlived the editor"
+
+
+def _drain(master: int) -> None:
+    """A terminal must be read, or the program in it stops."""
+    with contextlib.suppress(OSError):
+        while os.read(master, 65536):
+            pass
+
+
+def _connect(socket: str) -> pynvim.Nvim:
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            return pynvim.attach("socket", path=socket)
+        except OSError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(POLL_MS / 1000)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-import json
+import shutil
+import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -20,141 +22,132 @@ def opened(tmp_path: Path, text: str, name: str = "sample.py") -> Path:
     return path
 
 
-async def test_type_see_accept(tmp_path: Path) -> None:
+def test_type_see_accept(tmp_path: Path) -> None:
     file = opened(tmp_path, "def answer():\n\nprint(answer())\n")
     settings = script(tmp_path, ("    retu", [("rn", 0.1), (" 42\n", 0.1)]))
-    async with neovim(tmp_path, file, settings) as nvim:
-        await nvim.keys("2GA    retu")
-        screen = await nvim.until_on_screen("return 42")
-        assert await nvim.buffer() == "def answer():\n    retu\nprint(answer())\n"
+    with neovim(tmp_path, file, settings) as nvim:
+        nvim.keys("2GA    retu")
+        screen = nvim.until_on_screen("return 42")
+        assert nvim.buffer() == "def answer():\n    retu\nprint(answer())\n"
         assert screen[1].startswith("    return 42")
-        await nvim.keys("<Tab>")
-        await nvim.until("vim.api.nvim_get_current_line() == [[    return 42]]")
+        nvim.keys("<Tab>")
+        nvim.until("vim.api.nvim_get_current_line() == '    return 42'")
 
-        assert await nvim.buffer() == "def answer():\n    return 42\nprint(answer())\n"
-        await nvim.until("require([[egate]]).client() ~= nil")
-        stats = await nvim.lua(
-            "return require([[egate]]).client():request_sync("
-            "[[workspace/executeCommand]], {command = [[egate.stats]]}, 5000).result"
+        assert nvim.buffer() == "def answer():\n    return 42\nprint(answer())\n"
+        nvim.until("require('egate').client() ~= nil")
+        stats = nvim.lua(
+            "return require('egate').client():request_sync("
+            "'workspace/executeCommand', {command = 'egate.stats'}, 5000).result"
         )
         assert stats["accepted"] == 1
 
 
-async def test_several_lines(tmp_path: Path) -> None:
+def test_several_lines(tmp_path: Path) -> None:
     file = opened(tmp_path, "def f(x):\n\nprint(f(1))\n")
     settings = script(tmp_path, ("    ", [("y = x\n", 0.1), ("    return y\n", 0.1)]))
-    async with neovim(tmp_path, file, settings) as nvim:
-        await nvim.keys("2GA    ")
-        screen = await nvim.until_on_screen("return y")
+    with neovim(tmp_path, file, settings) as nvim:
+        nvim.keys("2GA    ")
+        screen = nvim.until_on_screen("return y")
         assert screen[1:4] == ["    y = x", "    return y", "print(f(1))"]
-        await nvim.keys("<Tab>")
-        await nvim.until("vim.api.nvim_buf_line_count(0) == 4")
+        nvim.keys("<Tab>")
+        nvim.until("vim.api.nvim_buf_line_count(0) == 4")
 
-        assert await nvim.buffer() == "def f(x):\n    y = x\n    return y\nprint(f(1))\n"
+        assert nvim.buffer() == "def f(x):\n    y = x\n    return y\nprint(f(1))\n"
 
 
-async def test_in_the_middle_of_a_line_after_astral_characters(tmp_path: Path) -> None:
+def test_in_the_middle_of_a_line_after_astral_characters(tmp_path: Path) -> None:
     file = opened(tmp_path, "print('😀', )\n")
     settings = script(tmp_path, ("'😀', n", [("ame)", 0.1)]))
-    async with neovim(tmp_path, file, settings) as nvim:
-        await nvim.keys("gg$in")
-        await nvim.until_on_screen("name")
-        await nvim.keys("<Tab>")
-        await nvim.until("vim.api.nvim_get_current_line():find([[name]]) ~= nil")
+    with neovim(tmp_path, file, settings) as nvim:
+        nvim.keys("gg$in")
+        nvim.until_on_screen("name")
+        nvim.keys("<Tab>")
+        nvim.until("vim.api.nvim_get_current_line():find('name') ~= nil")
 
-        assert await nvim.buffer() == "print('😀', name)\n"
+        assert nvim.buffer() == "print('😀', name)\n"
 
 
-async def test_a_file_with_crlf(tmp_path: Path) -> None:
+def test_a_file_with_crlf(tmp_path: Path) -> None:
     file = opened(tmp_path, "def f():\r\n\r\nf()\r\n")
     settings = script(tmp_path, ("    ", [("a = 1\n    b = 2\n", 0.1)]))
-    async with neovim(tmp_path, file, settings) as nvim:
-        await nvim.keys("2GA    ")
-        await nvim.until_on_screen("b = 2")
-        await nvim.keys("<Tab>")
-        await nvim.until("vim.api.nvim_buf_line_count(0) == 4")
-        await nvim.keys("<Esc>:w<CR>")
-        await nvim.until("not vim.bo.modified")
+    with neovim(tmp_path, file, settings) as nvim:
+        nvim.keys("2GA    ")
+        nvim.until_on_screen("b = 2")
+        nvim.keys("<Tab>")
+        nvim.until("vim.api.nvim_buf_line_count(0) == 4")
+        nvim.keys("<Esc>:w<CR>")
+        nvim.until("not vim.bo.modified")
 
         assert file.read_bytes() == b"def f():\r\n    a = 1\r\n    b = 2\r\nf()\r\n"
 
 
-async def test_leaving_insert_mode_takes_the_ghost_text_away(tmp_path: Path) -> None:
+def test_leaving_insert_mode_takes_the_ghost_text_away(tmp_path: Path) -> None:
     file = opened(tmp_path, "x = \n")
-    async with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2 + 1\n", 0.1)]))) as nvim:
-        await nvim.keys("A4")
-        await nvim.until_on_screen("42 + 1")
-        await nvim.keys("<Esc>")
-        await nvim.until("vim.fn.mode() == [[n]]")
+    with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2 + 1\n", 0.1)]))) as nvim:
+        nvim.keys("A4")
+        nvim.until_on_screen("42 + 1")
+        nvim.keys("<Esc>")
+        nvim.until("vim.fn.mode() == 'n'")
 
-        assert (await nvim.screen())[0] == "x = 4"
-        assert await nvim.buffer() == "x = 4\n"
-
-
-async def test_the_key_keeps_its_meaning_without_a_suggestion(tmp_path: Path) -> None:
-    file = opened(tmp_path, "\n")
-    async with neovim(tmp_path, file, script(tmp_path, ("never", []))) as nvim:
-        await nvim.keys("ia<Tab>b<Esc>")
-        await nvim.until("vim.api.nvim_get_current_line():find([[b]]) ~= nil")
-
-        assert await nvim.buffer() == "a       b\n"
+        assert (nvim.screen())[0] == "x = 4"
+        assert nvim.buffer() == "x = 4\n"
 
 
-async def test_why(tmp_path: Path) -> None:
+def test_the_key_keeps_its_meaning_without_a_suggestion(tmp_path: Path) -> None:
+    file = opened(tmp_path, "\n", "sample.txt")
+    with neovim(tmp_path, file, script(tmp_path, ("never", []))) as nvim:
+        nvim.keys("ia<Tab>b<Esc>")
+        nvim.until("vim.fn.mode() == 'n'")
+
+        assert nvim.buffer() == "a" + " " * 7 + "b\n"
+
+
+def test_why(tmp_path: Path) -> None:
     file = opened(tmp_path, "x = \n")
-    async with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2\n", 0.1)]))) as nvim:
-        await nvim.keys("A4")
-        await nvim.until_on_screen("42")
-        await nvim.keys("<Esc>:Egate why<CR>")
-        screen = await nvim.until_on_screen("why this suggestion")
+    with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2\n", 0.1)]))) as nvim:
+        nvim.keys("A4")
+        nvim.until_on_screen("42")
+        nvim.keys("<Esc>:Egate why<CR>")
+        screen = nvim.until_on_screen("why this suggestion")
 
         assert any("draft" in row and "2" in row for row in screen)
 
 
-async def test_checkhealth(tmp_path: Path) -> None:
+def test_checkhealth(tmp_path: Path) -> None:
     file = opened(tmp_path, "x = \n")
-    async with neovim(tmp_path, file, script(tmp_path, ("", []))) as nvim:
-        await nvim.keys(":checkhealth egate<CR>")
-        await nvim.until_on_screen("the server is")
+    with neovim(tmp_path, file, script(tmp_path, ("", []))) as nvim:
+        nvim.keys(":checkhealth egate<CR>")
+        nvim.until_on_screen("the server is")
 
 
 @pytest.mark.live
-async def test_with_the_real_draft(tmp_path: Path) -> None:
+def test_with_the_real_draft(tmp_path: Path) -> None:
     model = model_file("qwen2.5-coder-0.5b-instruct-q4_k_m.gguf")
     file = opened(tmp_path, 'def add(a, b):\n    """The sum of a and b."""\n\n\nprint(add(1, 2))\n')
     settings = {"models": {"cache_dir": str(model.parent)}, "cascade": {"deadline_ms": 60_000}}
-    async with neovim(tmp_path, file, settings) as nvim:
-        await nvim.keys("3GA    retu")
-        await nvim.until_on_screen("    return a + b")
-        await nvim.keys("<Tab>")
-        await nvim.until("vim.api.nvim_get_current_line() ~= [[    retu]]")
+    with neovim(tmp_path, file, settings) as nvim:
+        nvim.keys("3GA    retu")
+        nvim.until_on_screen("    return a + b")
+        nvim.keys("<Tab>")
+        nvim.until("vim.api.nvim_get_current_line() ~= '    retu'")
 
-        text = await nvim.buffer()
+        text = nvim.buffer()
         assert text == 'def add(a, b):\n    """The sum of a and b."""\n    return a + b\n\nprint(add(1, 2))\n'
 
 
-async def test_the_help_file_has_tags(tmp_path: Path) -> None:
-    import asyncio
-    import shutil
-
+def test_the_help_file_has_tags(tmp_path: Path) -> None:
     shutil.copytree(PLUGIN / "doc", tmp_path / "doc")
-    process = await asyncio.create_subprocess_exec(
-        executable(), "--headless", "--clean", "-c", f"helptags {tmp_path / 'doc'}", "-c", "qall",
-        stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    _, errors = await process.communicate()
+    command = [executable(), "--headless", "--clean", "-c", f"helptags {tmp_path / 'doc'}", "-c", "qall"]
+    result = subprocess.run(command, capture_output=True, check=True)
 
-    assert errors == b""
+    assert result.stderr == b""
     assert ":Egate" in (tmp_path / "doc" / "tags").read_text()
 
 
 def test_helix_languages_file_is_what_helix_reads() -> None:
-    import tomllib
-
     table = tomllib.loads((PLUGIN.parent / "helix" / "languages.toml").read_text())
 
     assert table["language-server"]["egate"]["command"] == "egate-lsp"
     assert all(
         {"name": "egate", "only-features": ["completion"]} in row["language-servers"] for row in table["language"]
     )
-    assert json.dumps(table)
