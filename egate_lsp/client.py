@@ -30,6 +30,43 @@ class Proposal:
     explanation: dict[str, Any]
 
 
+class OpenDocument:
+    """A document that the session holds open."""
+
+    def __init__(self, client: LanguageClient, uri: str) -> None:
+        self._client = client
+        self._uri = uri
+        self._version = 0
+
+    def insert(self, line: int, character: int, text: str) -> None:
+        """Type at a position (0-based, UTF-16)."""
+        self._version += 1
+        at = types.Position(line, character)
+        change = types.TextDocumentContentChangePartial(types.Range(at, at), text)
+        document = types.VersionedTextDocumentIdentifier(self._version, self._uri)
+        self._client.text_document_did_change(types.DidChangeTextDocumentParams(document, [change]))
+
+    async def propose(self, line: int, character: int, *, explain: bool = True) -> Proposal:
+        """Ask by hand for the inline completion at a position (0-based, UTF-16)."""
+        context = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked)
+        document = types.TextDocumentIdentifier(self._uri)
+        result = await self._client.text_document_inline_completion_async(
+            types.InlineCompletionParams(context, document, types.Position(line, character))
+        )
+        items = result.items if isinstance(result, types.InlineCompletionList) else tuple(result or ())
+        insert = items[0].insert_text if items else ""
+        explanation = None
+        if explain:
+            command = types.ExecuteCommandParams(command="egate.explain", arguments=[])
+            explanation = await self._client.workspace_execute_command_async(command)
+        return Proposal(insert if isinstance(insert, str) else insert.value, explanation or {})
+
+    def close(self) -> None:
+        """Tell the server that it is closed."""
+        document = types.TextDocumentIdentifier(self._uri)
+        self._client.text_document_did_close(types.DidCloseTextDocumentParams(document))
+
+
 class Session:
     """An initialised connection to `egate-lsp serve`."""
 
@@ -37,28 +74,21 @@ class Session:
         self._client = client
         self._opened = 0
 
-    async def propose(self, name: str, language: str, text: str, line: int, character: int) -> Proposal:
-        """Open a document, ask by hand for the inline completion at a position (0-based, UTF-16), close it."""
+    def open(self, name: str, language: str, text: str) -> OpenDocument:
+        """Open a document under a name of its own."""
         self._opened += 1
-        uri = f"file:///egate-demo/{self._opened}/{name}"
-        self._client.text_document_did_open(
-            types.DidOpenTextDocumentParams(types.TextDocumentItem(uri, language, 0, text))
-        )
-        document = types.TextDocumentIdentifier(uri)
-        result = await self._client.text_document_inline_completion_async(
-            types.InlineCompletionParams(
-                types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked),
-                document,
-                types.Position(line, character),
-            )
-        )
-        items = result.items if isinstance(result, types.InlineCompletionList) else tuple(result or ())
-        explanation = await self._client.workspace_execute_command_async(
-            types.ExecuteCommandParams(command="egate.explain", arguments=[])
-        )
-        self._client.text_document_did_close(types.DidCloseTextDocumentParams(document))
-        insert = items[0].insert_text if items else ""
-        return Proposal(insert if isinstance(insert, str) else insert.value, explanation or {})
+        uri = f"file:///egate-session/{self._opened}/{name}"
+        item = types.TextDocumentItem(uri, language, 0, text)
+        self._client.text_document_did_open(types.DidOpenTextDocumentParams(item))
+        return OpenDocument(self._client, uri)
+
+    async def propose(self, name: str, language: str, text: str, line: int, character: int) -> Proposal:
+        """Open a document, ask once, close it."""
+        document = self.open(name, language, text)
+        try:
+            return await document.propose(line, character)
+        finally:
+            document.close()
 
 
 @asynccontextmanager

@@ -191,13 +191,7 @@ class Service:
         rule = _rule(settings, entry)
         tiers = [Tier(draft, rule, limits)]
         if settings.target.base_url:
-            fim = catalogue.find(settings.target.fim_model, settings.models) if settings.target.api == "fim" else None
-            target = OpenAITarget(
-                settings.target,
-                marks=fim.fim if fim else None,
-                order=fim.fim_order if fim else FimOrder.PREFIX_ONLY,
-            )
-            tiers.append(Tier(target, Rule(), settings.target.max_tokens))
+            tiers.append(Tier(open_target(settings), Rule(), settings.target.max_tokens))
         return tiers
 
     async def _draft(self) -> tuple[Model, CatalogueEntry | None]:
@@ -274,6 +268,17 @@ async def open_draft(settings: Settings, *, on_state: Callable[[EngineState], No
         order=order,
         on_state=on_state,
     )
+
+
+def open_target(settings: Settings) -> OpenAITarget:
+    """The target of the settings. Nothing is sent yet.
+
+    Raises:
+        ConfigError, ModelNotFound: the settings do not fit together.
+    """
+    fim = catalogue.find(settings.target.fim_model, settings.models) if settings.target.api == "fim" else None
+    order = fim.fim_order if fim else FimOrder.PREFIX_ONLY
+    return OpenAITarget(settings.target, marks=fim.fim if fim else None, order=order)
 
 
 def _target_name(settings: Settings) -> str | None:

@@ -17,8 +17,8 @@ RINGS: list[set[str]] = [
         "render", "models", "models.fim",
     },
     {
-        "context", "triggers", "merge", "places", "models.entropy", "models.healing", "models.reply", "models.catalogue",
-        "models.scripted",
+        "context", "triggers", "merge", "places", "models.entropy", "models.healing", "models.reply",
+        "models.catalogue", "models.scripted",
     },
     {"draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process"},
     {"escalate", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
@@ -28,7 +28,7 @@ RINGS: list[set[str]] = [
     {"server"},
     {"transport"},
     {"evaluation"},
-    {"evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration"},
+    {"evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration", "evaluation.bare_loop"},
     {"cli"},
     {"cli.settings"},
     {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.bench"},
@@ -37,9 +37,9 @@ RINGS: list[set[str]] = [
 ]  # fmt: skip
 
 OWNERS = {
-    "llama_cpp": {"models.llamacpp"},
+    "llama_cpp": {"models.llamacpp", "evaluation.bare_loop"},
     "openai": {"models.openai_target"},
-    "numpy": {"models.entropy", "models.healing", "models.llamacpp"},
+    "numpy": {"models.entropy", "models.healing", "models.llamacpp", "evaluation.bare_loop"},
     "pygls": {"server", "protocol", "client"},
     "lsprotocol": {"server", "protocol", "client"},
     "httpx2": {"models.sources"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +42,38 @@ def scores(*, data: Path, limit: int, json_file: Path | None, overrides: Sequenc
                f"{result['exact_mid']:.3f}")  # fmt: skip
     if json_file is not None:
         json_file.write_text(json.dumps(result), encoding="utf-8")
+
+
+@bench.command()
+@click.option("--tokens", default=64, show_default=True, type=click.IntRange(8, 512), help="Per round.")
+@click.option("--rounds", default=15, show_default=True, type=click.IntRange(3, 200), help="Of each loop, in turn.")
+@set_option
+def engine(*, tokens: int, rounds: int, overrides: Sequence[str]) -> None:
+    """What egate-lsp adds to a bare llama.cpp loop on the same tokens. Goal: at most 5 %."""
+    from egate_lsp.evaluation.engine_overhead import measure
+    from egate_lsp.models import store
+
+    settings = load(overrides)
+    path = store.locate(settings.draft.model, settings.models)
+    found = asyncio.run(measure(path, settings.draft, tokens=tokens, rounds=rounds))
+    ratios = found.ratios
+    bare, ours = statistics.median(found.bare_ms), statistics.median(found.ours_ms)
+    click.echo(f"bare loop   {bare:6.2f} ms a token (median of {rounds} rounds of {tokens} tokens)")
+    click.echo(f"egate-lsp   {ours:6.2f} ms a token, with entropy, in its own process")
+    click.echo(f"ratio       {found.median:.3f} median, quartiles {ratios[len(ratios) // 4]:.3f} and "
+               f"{ratios[3 * len(ratios) // 4]:.3f}, extremes {ratios[0]:.3f} and {ratios[-1]:.3f}")  # fmt: skip
+    click.echo(f"same text   {'yes' if found.same_tokens else 'NO: the loops did different work'}")
+
+
+@bench.command()
+@click.option("--requests", default=300, show_default=True, type=click.IntRange(20), help="How many.")
+def server(*, requests: int) -> None:
+    """What the server adds to a request on a 5,000-line file, the models' time apart. Goal: at most 10 ms at p95."""
+    from egate_lsp.evaluation.server_overhead import measure
+
+    times = asyncio.run(measure(requests=requests))
+    click.echo(f"{requests} edits and requests on a 5,000-line file, client's share included:")
+    click.echo(f"p50 {times.median:.2f} ms   p95 {times.quantile(0.95):.2f} ms   p99 {times.quantile(0.99):.2f} ms")
 
 
 async def _scores(settings: Settings, data: Path, limit: int) -> dict[str, Any]:

@@ -74,7 +74,7 @@ async def outcomes(model: Model, problems: Sequence[Problem]) -> AsyncIterator[O
     for problem in problems:
         line = await one_line(model, problem.context, Limits(96, 1))
         scores = {name: line_score(line.tokens, Rule(name)) for name in get_args(Score)}
-        exact = line.text.strip() == problem.expected.strip()
+        exact = line.text.rstrip() == problem.expected.rstrip()
         yield Outcome({name: value or 0.0 for name, value in scores.items()}, exact, problem.mid_line)
 
 

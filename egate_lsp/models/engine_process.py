@@ -115,7 +115,12 @@ class _Child:
 
 
 class EngineProcess:
-    """A local model in a process of its own. One job at a time; the others wait for it in turn."""
+    """A local model in a process of its own. One job at a time; the others wait for it in turn.
+
+    Attributes:
+        info: what the worker told when the model was loaded: vocabulary, fim, trained_context, threads, load_ms.
+        on_progress: called whenever a part of a prompt is about to be evaluated.
+    """
 
     def __init__(
         self,
@@ -154,6 +159,7 @@ class EngineProcess:
         self._usage: dict[str, float] = {}
         self._closed = False
         self.info: dict[str, Any] = {}
+        self.on_progress: Callable[[], None] = lambda: None
         self.state = EngineState("stopped")
 
     @property
@@ -303,6 +309,8 @@ class EngineProcess:
                     hint="It is started again for the next completion.",
                 )
             if event["job"] == job:
+                if event["event"] == "progress":
+                    self.on_progress()
                 return event
 
     async def _cancel(self, child: _Child, job: int) -> None:

@@ -1,8 +1,14 @@
 """Token healing: the prefix often ends inside a token. Step back over the partial word and spell it again. Pure.
 
-A prompt that ends in "    retu" leaves the model with tokens it never saw followed by "rn". So the partial word and
-the space before it are cut from the prompt, and the first generated tokens may only be such as spell what was cut.
-Measured with the 0.5B draft, suffix first, cursor anywhere in a line: exact match 0.71 with it, 0.25 without.
+A prompt that ends in "    retu" leaves the model with tokens it never saw followed by "rn"; one that ends in the
+indentation makes it write the space of " return" once more. So what may be the beginning of a token is cut from the
+prompt, and the first generated tokens may only be such as spell what was cut.
+
+Byte-pair tokenizers of code models split text first into a word with one character before it that is no letter, runs
+of punctuation with a space before, and white space; the span follows that. Exact match of the rest of the line with
+the 0.5B draft, suffix first (104 lines of the development half of HumanEval-Infilling, single line, white space
+counted): after the indentation 0.60, and 0.00 if white space is not taken back; in mid-line 0.75, and 0.70 if only
+words and the space before them are.
 """
 
 from __future__ import annotations
@@ -20,9 +26,14 @@ if TYPE_CHECKING:
 
 MAX_SPAN = 64  # characters; a longer "word" is data, not code, and its tokens are no worse than others
 
-# A partial word with the space before it; or the one space after code, which belongs to the next token. Indentation
-# alone is left in place: taking it back changed nothing (0.47 and 0.46).
-_PARTIAL = re.compile(r"(?: ?\w+|(?<=\S) )\Z")
+_PARTIAL = re.compile(
+    r"""(?x)
+    (?: [^\w\n]? \w+        # a partial word with the character before it: " retu", ".app", "(x"
+      | [ \t]? [^\w\s]+     # punctuation: "(" may become "()" or "(x"
+      | [ \t]                # the last white space of the line
+    ) \Z
+    """
+)
 
 
 def span(prefix: str) -> int:

@@ -84,6 +84,15 @@ class OpenAITarget:
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
 
+    async def offered(self) -> list[str]:
+        """Names of the models that the server offers; empty if it does not tell."""
+        openai = await _import_openai()
+        try:
+            page = await self._open(openai).models.list()
+            return [model.id for model in page.data]
+        except (openai.OpenAIError, AttributeError, TypeError, ValueError):
+            return []
+
     async def aclose(self) -> None:
         if self._client is not None:
             client, self._client = self._client, None
@@ -130,6 +139,9 @@ class OpenAITarget:
                         if total > MAX_REPLY_CHARS:
                             raise TargetReplyError("The target's answer does not end.", hint="Lower target.max_tokens.")
                         if piece:
+                            # Until the server tells: a chunk is a token. A stream that is closed after the line it
+                            # was asked for never tells.
+                            self._usage["generated_tokens"] = self._usage.get("generated_tokens", 0.0) + 1.0
                             yield piece
                 finally:
                     await stream.close()
