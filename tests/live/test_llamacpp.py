@@ -1,0 +1,180 @@
+"""The engine with real weights: entropy against an independent computation, reuse, healing, cancelling, killing."""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import random
+import signal
+from contextlib import asynccontextmanager
+
+import numpy as np
+import psutil
+import pytest
+
+from egate_lsp.config import Draft
+from egate_lsp.errors import EngineDied, ModelLoadError
+from egate_lsp.models import Limits
+from egate_lsp.models.engine_process import EngineProcess
+from egate_lsp.models.fim import QWEN, FimOrder
+from egate_lsp.values import FimContext
+from tests.conftest import model_file
+
+pytestmark = pytest.mark.live
+
+QWEN_FILE = "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"
+SMOLLM = "SmolLM2-135M-Instruct.Q4_1.gguf"
+LONG = "".join(f"def function_{n}(a, b):\n    return a * {n} + b\n\n\n" for n in range(90))
+KILLS = 50
+
+
+@asynccontextmanager
+async def engine(file: str = QWEN_FILE, order: FimOrder = FimOrder.SUFFIX_FIRST, **settings):
+    subject = EngineProcess("live", model_file(file), Draft(**settings), marks=QWEN, order=order)
+    try:
+        yield subject
+    finally:
+        await subject.aclose()
+        assert psutil.Process().children() == []
+
+
+async def text_of(subject: EngineProcess, prefix: str, suffix: str = "", **limits) -> str:
+    pieces = [token.piece async for token in subject.generate(FimContext(prefix, suffix), Limits(**limits))]
+    return b"".join(pieces).decode("utf-8", "replace")
+
+
+async def test_entropy_agrees_with_a_float64_softmax_over_the_raw_logits() -> None:
+    """Ten positions; the logits come from a context of llama.cpp's own, decoded token by token."""
+    import llama_cpp.llama_cpp as llama
+
+    prefix = "def fibonacci(n):\n    a, b = 0, 1\n"
+    async with engine(order=FimOrder.PREFIX_ONLY, healing=False) as subject:
+        tokens = [token async for token in subject.generate(FimContext(prefix, ""), Limits(10, 100))]
+    assert len(tokens) == 10
+
+    llama.llama_backend_init()
+    silence = llama.llama_log_callback(lambda *_: None)
+    llama.llama_log_set(silence, ctypes.c_void_p(0))
+    model = llama.llama_model_load_from_file(str(model_file(QWEN_FILE)).encode(), llama.llama_model_default_params())
+    params = llama.llama_context_default_params()
+    params.n_ctx = 256
+    context = llama.llama_init_from_model(model, params)
+    vocab = llama.llama_model_get_vocab(model)
+    size = llama.llama_vocab_n_tokens(vocab)
+    raw = prefix.encode()
+    ids = (llama.llama_token * 64)()
+    count = llama.llama_tokenize(vocab, raw, len(raw), ids, 64, False, False)
+    batch = llama.llama_batch_get_one(ids, count)
+    for token in tokens:
+        assert llama.llama_decode(context, batch) == 0
+        logits = np.ctypeslib.as_array(llama.llama_get_logits_ith(context, -1), (size,)).astype(np.float64)
+        p = np.exp(logits - logits.max())
+        p /= p.sum()
+        entropy = -float((p[p > 0] * np.log(p[p > 0])).sum())
+        # Two contexts that batch differently differ by some 1e-4 in their logits (rounding in float16 caches), so the
+        # comparison is on the same kind of batches: the prompt at once, then one token at a time, as the engine does.
+        assert token.entropy == pytest.approx(entropy, abs=1e-4)
+        assert token.vocabulary == size
+        one = (llama.llama_token * 1)(int(logits.argmax()))
+        batch = llama.llama_batch_get_one(one, 1)
+    llama.llama_free(context)
+    llama.llama_model_free(model)
+
+
+async def test_what_was_typed_is_the_only_new_prompt() -> None:
+    async with engine() as subject:
+        await text_of(subject, LONG[:3000] + "def add(a, b):\n    re", "\n\nprint(add(1, 2))\n", max_lines=1)
+        first = subject.usage()
+        await text_of(subject, LONG[:3000] + "def add(a, b):\n    retu", "\n\nprint(add(1, 2))\n", max_lines=1)
+        second = subject.usage()
+
+    assert first["reused_tokens"] == 0
+    assert second["evaluated_tokens"] <= 4
+    assert second["reused_tokens"] >= first["prompt_tokens"] - 4
+
+
+@pytest.mark.parametrize(
+    ("prefix", "beginning"),
+    [
+        ("def add(a, b):\n    retu", "rn a + b"),
+        ("def add(a, b):\n    return", " a + b"),
+        ("def add(a, b):\n    return ", "a + b"),
+        ("def add(a, b):\n    ", "return a + b"),
+        ("import os\nprint(os.path.exis", "ts("),
+    ],
+)
+async def test_the_text_begins_exactly_at_the_cursor(prefix: str, beginning: str) -> None:
+    async with engine() as subject:
+        assert (await text_of(subject, prefix, "\n", max_lines=1)).startswith(beginning)
+
+
+async def test_marks_in_a_document_are_plain_text() -> None:
+    prefix = (
+        '# the marks are "<|fim_prefix|>", "<|fim_suffix|>" and "<|fim_middle|>"\nMARKS = ["<|fim_prefix|>", "<|fim_suf'
+    )
+    async with engine() as subject:
+        text = await text_of(subject, prefix, "\n", max_lines=1)
+
+    assert text.startswith("fix|>")
+
+
+async def test_a_model_without_fim_continues_the_prefix() -> None:
+    async with engine(SMOLLM) as subject:
+        text = await text_of(subject, "The capital of France is", max_tokens=8)
+        assert "Paris" in text
+        assert subject.info["fim"] is False
+
+
+async def test_more_than_the_context_holds_is_cut_and_not_refused() -> None:
+    async with engine(context_tokens=512) as subject:
+        text = await text_of(subject, LONG + "def add(a, b):\n    return ", LONG, max_tokens=16, max_lines=1)
+        assert subject.usage()["prompt_tokens"] < 512
+
+    assert text.strip()
+
+
+async def test_cancelling_in_the_middle_of_a_prompt() -> None:
+    """The prompt's evaluation is broken off, what was finished is reused, and the next text is a fresh engine's."""
+    async with engine() as subject:
+        await text_of(subject, "x = ", max_tokens=2)
+        begun = asyncio.Event()
+        subject.on_progress = begun.set
+        task = asyncio.create_task(text_of(subject, LONG, "\n"))
+        await begun.wait()
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert subject.usage()["evaluated_tokens"] < subject.usage()["prompt_tokens"]
+        after = await text_of(subject, "def add(a, b):\n    retu", "\n", max_lines=1)
+    async with engine() as fresh:
+        assert after == await text_of(fresh, "def add(a, b):\n    retu", "\n", max_lines=1)
+
+
+async def test_a_file_that_is_no_model(tmp_path) -> None:
+    path = tmp_path / "not-a-model.gguf"
+    path.write_bytes(b"GGUF but not really")
+    subject = EngineProcess("bad", path, Draft(), marks=QWEN, order=FimOrder.SUFFIX_FIRST)
+    with pytest.raises(ModelLoadError, match=r"not-a-model\.gguf") as caught:
+        await text_of(subject, "x")
+    assert caught.value.hint
+    await subject.aclose()
+
+
+async def test_killed_at_fifty_random_moments_under_load() -> None:
+    """Every request ends, with text or with EngineDied, and the next completion works."""
+    chance = random.Random("kills")
+    died = 0
+    async with engine(SMOLLM, order=FimOrder.PREFIX_ONLY) as subject:
+        for number in range(KILLS):
+            jobs = [
+                asyncio.create_task(text_of(subject, LONG[: chance.randrange(100, 500)] + f"# {number}", max_tokens=12))
+                for _ in range(2)
+            ]
+            await asyncio.sleep(chance.random() * 0.8)  # the moment is what is random here; nothing waits for it
+            if (pid := subject.pid) is not None:
+                os.kill(pid, signal.SIGKILL)
+            results = await asyncio.gather(*jobs, return_exceptions=True)
+            assert all(isinstance(result, str | EngineDied) for result in results), results
+            died += any(isinstance(result, EngineDied) for result in results)
+            assert await text_of(subject, "The capital of France is", max_tokens=8)
+    assert died > KILLS // 4

@@ -1,0 +1,214 @@
+"""The engine's host against a worker that behaves as told: crashes, hangs, ignores nothing it should not."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from egate_lsp.config import Draft
+from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
+from egate_lsp.models import Limits
+from egate_lsp.models import engine_process as module
+from egate_lsp.models.engine_process import EngineProcess, EngineState
+from egate_lsp.models.fim import QWEN, FimOrder
+from egate_lsp.values import FimContext
+
+WORKER = """
+import json, os, sys
+def say(**message):
+    print(json.dumps(message), flush=True)
+loaded = dict(event="loaded", vocabulary=1000, fim=True, trained_context=1, threads=1, load_ms=1.0)
+for line in sys.stdin:
+    message = json.loads(line)
+    op, prefix, job = message["op"], message.get("prefix", ""), message.get("job")
+    if op == "load":
+        kind = message["settings"]["path"]
+        if kind == "bad":
+            say(event="error", job=-1, message="cannot load", hint="choose another")
+        elif kind == "crash":
+            os._exit(3)
+        elif kind != "hang":
+            say(**loaded)
+    elif op == "generate":
+        say(event="progress", job=job, done=0, total=1)
+        say(event="token", job=job, piece="one", entropy=0.5, logprob=-0.5, margin=0.1)
+        if "crash" in prefix:
+            sys.stderr.write("GGML_ASSERT failed\\\\n"); sys.stderr.flush(); os._exit(6)
+        if "refuse" in prefix:
+            say(event="error", job=job, message="no room", hint="")
+        elif "endless" not in prefix and "hang" not in prefix:
+            say(event="token", job=job, piece="\\u00c3\\u00a9", entropy=0.1, logprob=-0.1, margin=0.9)
+            say(event="done", job=job, usage={"generated_tokens": 2, "stop": "eog"})
+    elif op == "cancel":
+        say(event="done", job=job, usage={"generated_tokens": 1, "stop": "cancelled"})
+"""
+
+
+@pytest.fixture
+def make(tmp_path: Path):
+    """Engines on the worker above; nothing of them stays."""
+    worker = tmp_path / "worker.py"
+    worker.write_text(WORKER.replace("\\\\\\\\n", "\\\\n"))
+    states: list[EngineState] = []
+
+    def engine(kind: str = "good", **settings) -> EngineProcess:
+        return EngineProcess(
+            "fake", Path(kind), Draft(**settings), marks=QWEN, order=FimOrder.SUFFIX_FIRST,
+            on_state=states.append, command=[sys.executable, str(worker)],
+        )  # fmt: skip
+
+    engine.states = states  # type: ignore[attr-defined]
+    yield engine
+    assert psutil.Process().children() == []
+
+
+async def text_of(engine: EngineProcess, prefix: str = "x") -> bytes:
+    return b"".join([token.piece async for token in engine.generate(FimContext(prefix, ""), Limits())])
+
+
+async def test_tokens_and_usage(make) -> None:
+    engine = make()
+    tokens = [token async for token in engine.generate(FimContext("x", ""), Limits())]
+
+    assert [token.piece for token in tokens] == [b"one", "é".encode()]
+    assert (tokens[0].entropy, tokens[0].vocabulary) == (0.5, 1000)
+    assert engine.usage() == {"generated_tokens": 2}
+    await engine.aclose()
+    assert [state.state for state in make.states] == ["loading", "ready", "working", "ready", "stopped"]
+
+
+async def test_a_crash_costs_one_completion(make) -> None:
+    engine = make()
+    with pytest.raises(EngineDied, match=r"exit code 6.*GGML_ASSERT"):
+        await text_of(engine, "crash")
+
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_a_hang_costs_one_completion(make) -> None:
+    engine = make(hang_timeout_s=0.2)
+    with pytest.raises(EngineDied, match="silent"):
+        await text_of(engine, "hang")
+
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_it_backs_off_while_it_keeps_dying_and_recovers(make, monkeypatch) -> None:
+    waited: list[float] = []
+    real_sleep = asyncio.sleep
+
+    async def sleep(seconds: float) -> None:
+        waited.append(seconds)
+        await real_sleep(0)
+
+    engine = make()
+    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    for _ in range(4):
+        with pytest.raises(EngineDied):
+            await text_of(engine, "crash")
+    assert await text_of(engine) == "oneé".encode()
+    with pytest.raises(EngineDied):
+        await text_of(engine, "crash")
+    assert await text_of(engine) == "oneé".encode()
+    monkeypatch.undo()
+
+    assert waited == [0.0, 0.0, 1.0, 2.0, 4.0, 0.0]
+    await engine.aclose()
+
+
+async def test_a_model_that_cannot_be_loaded_is_not_tried_again_until_restart(make) -> None:
+    engine = make("bad")
+    for _ in range(3):
+        with pytest.raises(ModelLoadError, match="cannot load") as caught:
+            await text_of(engine)
+        assert caught.value.hint == "choose another"
+    assert [state.state for state in make.states].count("loading") == 1
+    assert engine.state == EngineState("failed", "cannot load choose another")
+    await engine.restart()
+    with pytest.raises(ModelLoadError):
+        await text_of(engine)
+    assert [state.state for state in make.states].count("loading") == 2
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("kind", ["crash", "hang"])
+async def test_dying_or_hanging_while_loading(make, kind: str) -> None:
+    engine = make(kind, load_timeout_s=0.5)
+    with pytest.raises(EngineDied):
+        await text_of(engine)
+    await engine.aclose()
+
+
+async def test_cancelling_the_reader_stops_the_job_and_frees_the_engine(make) -> None:
+    engine = make()
+    started = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in engine.generate(FimContext("endless", ""), Limits()):
+            started.set()
+
+    task = asyncio.create_task(read())
+    await started.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+
+    assert engine.usage() == {"generated_tokens": 1}
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_stopping_early_stops_the_job(make) -> None:
+    engine = make()
+    stream = engine.generate(FimContext("endless", ""), Limits())
+    assert (await anext(stream)).piece == b"one"
+    await stream.aclose()
+
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_jobs_wait_for_their_turn(make) -> None:
+    engine = make()
+
+    assert await asyncio.gather(*(text_of(engine) for _ in range(5))) == ["oneé".encode()] * 5
+    await engine.aclose()
+
+
+async def test_it_is_unloaded_when_idle_and_comes_back(make) -> None:
+    engine = make(idle_unload_s=0.05)
+    await text_of(engine)
+    gone = asyncio.Event()
+    engine._on_state = lambda state: gone.set() if state.state == "stopped" else None
+    async with asyncio.timeout(30):
+        await gone.wait()
+
+    assert engine.pid is None
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_a_refused_prompt_is_an_error_and_no_death(make) -> None:
+    engine = make()
+    with pytest.raises(DraftError, match="no room"):
+        await text_of(engine, "refuse")
+    pid = engine.pid
+    assert await text_of(engine) == "oneé".encode()
+    assert engine.pid == pid
+    await engine.aclose()
+
+
+async def test_closing_is_idempotent_and_final(make) -> None:
+    engine = make()
+    engine.start()
+    await engine.aclose()
+    await engine.aclose()
+
+    with pytest.raises(DraftError, match="closed"):
+        await text_of(engine)
