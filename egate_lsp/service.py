@@ -136,6 +136,11 @@ class Service:
         self._metrics.add(completion)
         return completion
 
+    @property
+    def tiers(self) -> tuple[Tier, ...]:
+        """The open tiers, the draft first; empty before they are open."""
+        return self._cascade.tiers if self._cascade is not None else ()
+
     def is_private(self, path: str) -> bool:
         """True if a privacy pattern matches the path: nothing of it may leave the machine."""
         return bool(path) and self._never_send.match_file(path.replace("\\", "/").lstrip("/"))

@@ -127,13 +127,14 @@ class OpenAITarget:
         openai = await _import_openai()
         client = self._open(openai)
         endpoint = client.chat.completions if "messages" in request else client.completions
-        total = 0
+        total, is_completion = 0, False
         try:
             async with asyncio.timeout(self._target.timeout_s):
                 stream = await self._create(openai, endpoint, request)
                 try:
                     async for chunk in stream:
                         self._count(chunk)
+                        is_completion = is_completion or isinstance(chunk.choices, list)
                         piece = _text(chunk)
                         total += len(piece)
                         if total > MAX_REPLY_CHARS:
@@ -145,6 +146,8 @@ class OpenAITarget:
                             yield piece
                 finally:
                     await stream.close()
+            if not is_completion:
+                raise TypeError
         except TimeoutError:
             raise TargetTimeout(
                 f"The target did not answer within {self._target.timeout_s:.0f} s.", hint="See target.timeout_s."
@@ -153,9 +156,9 @@ class OpenAITarget:
             raise
         except openai.OpenAIError as error:
             raise self._translated(openai, error) from None
-        except (ValueError, TypeError, AttributeError, KeyError) as error:
+        except (ValueError, TypeError, AttributeError, KeyError):
             raise TargetReplyError(
-                f"The target's answer is not that of an OpenAI-compatible API ({type(error).__name__}).",
+                "The target's answer is not that of an OpenAI-compatible API.",
                 hint="Does target.base_url end in /v1, and does the server speak this API?",
             ) from None
         except Exception as error:
@@ -269,7 +272,7 @@ def _key(target: Target) -> str | None:
 
 def _text(chunk: Any) -> str:
     """The text in a chunk of either API; "" for one without (usage, role, finish)."""
-    if not chunk.choices:
+    if not chunk.choices or not isinstance(chunk.choices, list):
         return ""
     choice = chunk.choices[0]
     delta = getattr(choice, "delta", None)

@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from egate_lsp.config import Settings, resolve
+from egate_lsp.errors import ModelNotFound
+from egate_lsp.service import Service, Snapshot
+from tests.test_openai_target import Play, stream
+
+
+def settings(tmp_path: Path, **tables) -> Settings:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps([{"after": "", "tokens": [["unsure", 5.0], ["\n", 0.1]]}]))
+    resolved, problems = resolve([("test", {"draft": {"model": f"scripted:{path}"}, **tables})])
+    assert problems == []
+    return resolved
+
+
+async def served(play: Play, tmp_path: Path, path: str, *, paused: bool = False):
+    import asyncio
+
+    server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    target = {"base_url": f"http://127.0.0.1:{port}/v1", "api": "suffix"}
+    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}))
+    try:
+        if paused:
+            service.pause_target(True)
+        return await service.complete(Snapshot("x = \n", 4, path, "python"), invoked=True)
+    finally:
+        await service.aclose()
+        server.close()
+        await server.wait_closed()
+
+
+async def test_an_unsure_line_comes_from_the_target(tmp_path: Path) -> None:
+    play = Play(stream("sure"))
+    completion = await served(play, tmp_path, "/home/me/project/main.py")
+
+    assert completion.text == "sure"
+    assert len(play.requests) == 1
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/home/me/.env", "/p/.env.local", "/p/server.key", "/home/me/.ssh/config", "/p/my_credentials.py", "/p/id_rsa"],
+)
+async def test_nothing_of_a_private_file_leaves_the_machine(tmp_path: Path, path: str) -> None:
+    play = Play(stream("sure"))
+    completion = await served(play, tmp_path, path)
+
+    assert completion.text == "unsure"
+    assert play.requests == []
+    assert "never_send" in completion.note
+
+
+async def test_nothing_leaves_while_the_target_is_paused(tmp_path: Path) -> None:
+    play = Play(stream("sure"))
+    completion = await served(play, tmp_path, "/p/main.py", paused=True)
+
+    assert completion.text == "unsure"
+    assert play.requests == []
+
+
+async def test_without_a_target_no_socket_is_opened(tmp_path: Path, monkeypatch) -> None:
+    import socket
+
+    def forbidden(*_args, **_kwargs):
+        raise AssertionError("a connection was attempted")
+
+    service = Service(settings(tmp_path, gate={"tau": 0.0}))
+    monkeypatch.setattr(socket.socket, "connect", forbidden)
+    monkeypatch.setattr(socket, "create_connection", forbidden)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-present")
+    completion = await service.complete(Snapshot("x = \n", 4, "/p/main.py", "python"), invoked=True)
+    tiers = service.tiers
+    await service.aclose()
+
+    assert completion.text == "unsure"
+    assert completion.requests == ()
+    assert len(tiers) == 1
+
+
+async def test_a_missing_model_says_what_to_do(tmp_path: Path) -> None:
+    resolved, _ = resolve([("test", {"models": {"cache_dir": str(tmp_path)}})])
+    states = []
+    service = Service(resolved, on_status=states.append)
+    with pytest.raises(ModelNotFound) as caught:
+        await service.complete(Snapshot("x", 1), invoked=True)
+    await service.aclose()
+
+    assert caught.value.hint == "Run: egate-lsp models pull qwen2.5-coder-0.5b"
+    assert states[-1].state == "error"
+
+
+async def test_status_goes_from_starting_to_ready(tmp_path: Path) -> None:
+    states = []
+    service = Service(settings(tmp_path), on_status=states.append)
+    assert service.status.state == "starting"
+    await service.complete(Snapshot("x = \n", 4), invoked=True)
+
+    assert [status.state for status in states] == ["ready", "working", "ready"]
+    assert service.stats()["completions"] == 1
+    await service.aclose()
