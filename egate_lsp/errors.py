@@ -55,9 +55,13 @@ class ModelLoadError(DraftError):
 
 
 class EngineDied(DraftError):
-    """The engine process ended or stopped answering while it was needed."""
+    """The engine process ended or stopped answering while it was needed. `sudden`: it ended by itself."""
 
     retryable = True
+
+    def __init__(self, message: str, *, hint: str = "", sudden: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.sudden = sudden
 
 
 class TargetError(EgateError):

@@ -90,6 +90,15 @@ async def test_a_crash_costs_one_completion(make) -> None:
     await engine.aclose()
 
 
+async def test_an_engine_killed_while_idle_costs_nothing(make) -> None:
+    engine = make()
+    await text_of(engine)
+    psutil.Process(engine.pid).kill()
+
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
 async def test_a_hang_costs_one_completion(make) -> None:
     engine = make(hang_timeout_s=0.2)
     with pytest.raises(EngineDied, match="silent"):

@@ -22,7 +22,7 @@ from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from egate_lsp.config import Draft
@@ -99,7 +99,8 @@ class _Child:
         """Close the process and what belongs to it."""
         if self.process.stdin is not None:
             self.process.stdin.close()
-        if kill:
+        if kill and self.alive:
+            # Not one that has ended: asyncio would then lose its exit code.
             self._kill()
         try:
             async with asyncio.timeout(END_PATIENCE_S):
@@ -191,40 +192,58 @@ class EngineProcess:
             DraftError: the engine is closed, or llama.cpp refused the prompt.
         """
         async with self._turn:
-            child = await asyncio.shield(self._begin())
-            self._stop_idle_clock()
-            self._jobs += 1
-            job = self._jobs
-            vocabulary = self.info["vocabulary"]
-            self._report("working")
-            child.send(
-                op="generate",
-                job=job,
-                prefix=context.prefix.encode("utf-8", "replace").decode(),
-                suffix=context.suffix.encode("utf-8", "replace").decode(),
-                max_tokens=limits.max_tokens,
-                max_lines=limits.max_lines,
-            )
-            finished = False
-            try:
-                while True:
-                    event = await self._next_event(child, job)
-                    if event["event"] == "token":
-                        piece = event["piece"].encode("latin-1")
-                        yield Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary)
-                    elif event["event"] == "done":
-                        finished = True
-                        self._deaths = 0
-                        self._take_usage(event)
-                        return
-                    elif event["event"] == "error":
-                        finished = True
-                        raise DraftError(event["message"], hint=event["hint"])
-            finally:
-                if not finished and child.alive:
-                    await asyncio.shield(self._cancel(child, job))
-                self._start_idle_clock()
-                self._report("ready" if child.alive else "stopped")
+            # An engine that was killed while it was idle is found dead only now: as long as nothing was written, the
+            # job is run once more on a new one.
+            may_retry = True
+            while True:
+                stream = self._run(await asyncio.shield(self._begin()), context, limits)
+                try:
+                    async for token in stream:
+                        may_retry = False
+                        yield token
+                    return
+                except EngineDied as error:
+                    if not may_retry or not error.sudden:
+                        raise
+                    may_retry = False
+                finally:
+                    await stream.aclose()
+
+    async def _run(self, child: _Child, context: FimContext, limits: Limits) -> AsyncGenerator[Token]:
+        """One job on one child."""
+        self._stop_idle_clock()
+        self._jobs += 1
+        job = self._jobs
+        vocabulary = self.info["vocabulary"]
+        self._report("working")
+        child.send(
+            op="generate",
+            job=job,
+            prefix=context.prefix.encode("utf-8", "replace").decode(),
+            suffix=context.suffix.encode("utf-8", "replace").decode(),
+            max_tokens=limits.max_tokens,
+            max_lines=limits.max_lines,
+        )
+        finished = False
+        try:
+            while True:
+                event = await self._next_event(child, job)
+                if event["event"] == "token":
+                    piece = event["piece"].encode("latin-1")
+                    yield Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary)
+                elif event["event"] == "done":
+                    finished = True
+                    self._deaths = 0
+                    self._take_usage(event)
+                    return
+                elif event["event"] == "error":
+                    finished = True
+                    raise DraftError(event["message"], hint=event["hint"])
+        finally:
+            if not finished and child.alive:
+                await asyncio.shield(self._cancel(child, job))
+            self._start_idle_clock()
+            self._report("ready" if child.alive else "stopped")
 
     async def restart(self) -> None:
         """End the process and forget failures; the next job starts it anew."""
@@ -307,6 +326,7 @@ class EngineProcess:
                 raise EngineDied(
                     f"The draft engine ended unexpectedly ({_ending(child)}). {_last_words(child)}".strip(),
                     hint="It is started again for the next completion.",
+                    sudden=True,
                 )
             if event["job"] == job:
                 if event["event"] == "progress":
