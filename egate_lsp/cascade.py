@@ -21,7 +21,7 @@ from egate_lsp.models import Limits
 from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from egate_lsp.values import FimContext, GatedLine
 
@@ -137,6 +137,9 @@ class Cascade:
     """A row of tiers: the first drafts, each further one answers what the one before it deferred.
 
     One completion at a time per document is the caller's business; cancel the task to cancel the work.
+
+    Attributes:
+        on_waiting: told True when a completion begins to wait for a tier behind the draft, False when it ends.
     """
 
     def __init__(self, tiers: Sequence[Tier], policy: Policy) -> None:
@@ -145,6 +148,7 @@ class Cascade:
         self.tiers = tuple(tiers)
         self.policy = policy
         self._answers: Continuations[Answer] = Continuations()
+        self.on_waiting: Callable[[bool], None] = lambda _waiting: None
         self._in_flight: list[_InFlight] = []
 
     async def complete(self, context: FimContext, *, invoked: bool = False, remote: bool = True) -> Completion:
@@ -228,7 +232,8 @@ class Cascade:
     def _judge(self, run: _Run, line: DraftLine) -> GatedLine:
         language = run.context.language
         fired = triggers.fired(self.policy.triggers, run.context.prefix, run.written, line.text, language)
-        return judge(line, self.tiers[0].rule, fired, comment=languages.is_comment(line.text, language))
+        whole = line.text if run.lines else run.context.prefix.rpartition("\n")[2] + line.text
+        return judge(line, self.tiers[0].rule, fired, comment=languages.is_comment(whole, language))
 
     def _write_target(self, run: _Run, line: CompletionLine) -> bool:
         """Append a target's line if it belongs here. True: the draft goes on from it."""
@@ -246,7 +251,11 @@ class Cascade:
         if flight is None:
             flight, typed = self._launch(run, behind, hint), ""
         remaining = max(run.deadline - time.monotonic(), 0.0)
-        done, _ = await asyncio.wait({flight.task}, timeout=remaining)
+        self.on_waiting(True)
+        try:
+            done, _ = await asyncio.wait({flight.task}, timeout=remaining)
+        finally:
+            self.on_waiting(False)
         run.add_time("target_wait", asking)
         if not done:
             run.pending = True

@@ -1,7 +1,7 @@
 """Stage 3 of 5: keep a drafted line, or defer it. Pure; calibration and the benches run this very function.
 
 The entropy of a token is H(p) = -sum p_i ln p_i in nats; divided by ln|V| it lies in [0, 1] and can be compared
-across vocabularies (/docs/architecture.md). A line's score is an aggregate of its tokens' normalised entropies.
+across vocabularies. A line's score is an aggregate of its tokens' normalised entropies.
 """
 
 from __future__ import annotations

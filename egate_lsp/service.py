@@ -178,6 +178,7 @@ class Service:
     async def _open(self) -> None:
         try:
             self._cascade = Cascade(await self._tiers(), _policy(self.settings))
+            self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error
             self._report("error", error.explanation)
@@ -240,8 +241,12 @@ class Service:
 
     def _leave(self) -> None:
         self._working -= 1
-        if not self._working and self.status.state == "working":
+        if not self._working and self.status.state in {"working", "asking-target"}:
             self._report("ready")
+
+    def _waiting(self, waiting: bool) -> None:  # noqa: FBT001  # a callback with one fact
+        if self.status.state in {"working", "asking-target"}:
+            self._report("asking-target" if waiting else self._resting_state())
 
     def _report(self, state: State, reason: str = "", progress: float | None = None) -> None:
         status = dataclasses.replace(self.status, state=state, reason=reason, progress=progress)

@@ -68,7 +68,7 @@ class DraftLine:
 
     Attributes:
         text: without its line break.
-        tokens: those charged to this line (see `draft.charge`).
+        tokens: those charged to this line (`draft` says by which rule).
         complete: the line ended by a line break or because the model had finished.
     """
 

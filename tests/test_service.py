@@ -19,13 +19,13 @@ def settings(tmp_path: Path, **tables) -> Settings:
     return resolved
 
 
-async def served(play: Play, tmp_path: Path, path: str, *, paused: bool = False):
+async def served(play: Play, tmp_path: Path, path: str, *, paused: bool = False, on_status=None):
     import asyncio
 
     server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
     target = {"base_url": f"http://127.0.0.1:{port}/v1", "api": "suffix"}
-    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}))
+    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}), on_status=on_status)
     try:
         if paused:
             service.pause_target(True)
@@ -94,6 +94,14 @@ async def test_a_missing_model_says_what_to_do(tmp_path: Path) -> None:
 
     assert caught.value.hint == "Run: egate-lsp models pull qwen2.5-coder-0.5b"
     assert states[-1].state == "error"
+
+
+async def test_the_status_tells_when_the_target_is_asked(tmp_path: Path) -> None:
+    states: list[str] = []
+    play = Play(stream("sure"))
+    await served(play, tmp_path, "/p/main.py", on_status=lambda status: states.append(status.state))
+
+    assert states == ["ready", "working", "asking-target", "working", "ready"]
 
 
 async def test_status_goes_from_starting_to_ready(tmp_path: Path) -> None:

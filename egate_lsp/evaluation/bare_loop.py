@@ -37,10 +37,10 @@ class Bare:
 
     def run(self, prompt: str, count: int) -> tuple[float, bytes]:
         """Seconds for decoding `count` tokens, and the text of those and the first."""
-        llama.llama_memory_clear(llama.llama_get_memory(self._context), False)  # noqa: FBT003
+        llama.llama_memory_clear(llama.llama_get_memory(self._context), False)
         raw = prompt.encode()
         buffer = (llama.llama_token * (len(raw) + 8))()
-        length = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, False)  # noqa: FBT003
+        length = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, False)
         self._decode(list(buffer[:length]), 0)
         tokens = [self._likeliest()]
         started = time.perf_counter()
@@ -65,7 +65,7 @@ class Bare:
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(256)
-        length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)  # noqa: FBT003
+        length = llama.llama_token_to_piece(self._vocab, token, buffer, 256, 0, False)
         return buffer.raw[:length]
 
 

@@ -231,7 +231,7 @@ class LlamaCppEngine:
         common = min(common, len(prompt) - 1)  # the last token is decoded anew for its logits
         if not llama.llama_memory_seq_rm(self._memory, 0, common, -1):
             # Recurrent models cannot drop a part of their state.
-            llama.llama_memory_clear(self._memory, False)  # noqa: FBT003  # llama.cpp's own signature
+            llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
             common = 0
         del self._cached[common:]
         self.usage.reused_tokens = common
@@ -275,18 +275,18 @@ class LlamaCppEngine:
         if not raw:
             return []
         buffer = (llama.llama_token * (len(raw) + 8))()
-        count = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)  # noqa: FBT003
+        count = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)
         if count < 0:
             buffer = (llama.llama_token * -count)()
-            count = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)  # noqa: FBT003
+            count = llama.llama_tokenize(self._vocab, raw, len(raw), buffer, len(buffer), False, special)
         return list(buffer[: max(count, 0)])
 
     def _piece(self, token: int) -> bytes:
         buffer = ctypes.create_string_buffer(64)
-        length = llama.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)  # noqa: FBT003
+        length = llama.llama_token_to_piece(self._vocab, token, buffer, 64, 0, False)
         if length < 0:
             buffer = ctypes.create_string_buffer(-length)
-            length = llama.llama_token_to_piece(self._vocab, token, buffer, -length, 0, False)  # noqa: FBT003
+            length = llama.llama_token_to_piece(self._vocab, token, buffer, -length, 0, False)
         return buffer.raw[: max(length, 0)]
 
     def _mark_tokens(self) -> dict[str, int]:
