@@ -28,7 +28,10 @@ RINGS: list[set[str]] = [
     {"server"},
     {"transport"},
     {"evaluation"},
-    {"evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration", "evaluation.bare_loop", "evaluation.startup"},
+    {
+        "evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration", "evaluation.bare_loop",
+        "evaluation.startup",
+    },
     {"cli"},
     {"cli.settings"},
     {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.bench"},
