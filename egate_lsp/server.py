@@ -18,7 +18,6 @@ from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from egate_lsp import __version__, logs
-from egate_lsp.config import Settings, read_user_file, resolve, user_file
 from egate_lsp.documents import Change, Document, PositionEncoding, word_before
 from egate_lsp.errors import EgateError
 from egate_lsp.explanation import as_json
@@ -27,6 +26,7 @@ from egate_lsp.protocol import EgateProtocol
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
+    from egate_lsp.config import Settings
     from egate_lsp.service import Service, Snapshot, Status
     from egate_lsp.values import Completion
 
@@ -51,7 +51,7 @@ class EgateServer(LanguageServer):
         self._service_factory = service_factory
         self._service: Service | None = None
         self._starting: asyncio.Task[None] | None = None
-        self._settings = Settings()
+        self._settings: Settings | None = None
         self._editor_options: dict[str, Any] = {}
         self._documents: dict[str, Document] = {}
         self._encoding = PositionEncoding.UTF16
@@ -149,11 +149,14 @@ class EgateServer(LanguageServer):
             self._configure()
 
     def _configure(self) -> None:
+        # Imported after the reply to `initialize`, which need not wait for pydantic.
+        from egate_lsp.config import read_user_file, resolve, user_file
+
         table, problems = read_user_file()
         settings, found = resolve([(f"user file {user_file()}", table), ("editor", self._editor_options)])
         for problem in (*problems, *found):
             self._show_once(f"egate-lsp: {problem}. The default is used.")
-        if self._starting is not None and settings == self._settings:
+        if settings == self._settings:
             return
         self._settings = settings
         logs.set_level(settings.log_level)
@@ -351,12 +354,11 @@ class EgateServer(LanguageServer):
         return None
 
     def _status_request(self, _params: dict[str, Any]) -> dict[str, Any]:
-        if not self._enabled:
-            return {"state": "off", "reason": "", "model": self._settings.draft.model, "target": None, "progress": None}
-        if self._service is None:
-            model = self._settings.draft.model
-            return {"state": "starting", "reason": "", "model": model, "target": None, "progress": None}
-        return asdict(self._service.status)
+        if self._enabled and self._service is not None:
+            return asdict(self._service.status)
+        model = self._settings.draft.model if self._settings is not None else ""
+        state = "starting" if self._enabled else "off"
+        return {"state": state, "reason": "", "model": model, "target": None, "progress": None}
 
     async def _restart(self, *_arguments: Any) -> None:
         if self._service is not None:

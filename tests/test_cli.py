@@ -112,7 +112,7 @@ def test_the_server_starts_without_the_heavy_libraries(tmp_path: Path) -> None:
     import subprocess
     import sys
 
-    heavy = ("numpy", "openai", "llama_cpp", "rich", "httpx2", "filelock")
+    heavy = ("pydantic", "numpy", "openai", "llama_cpp", "rich", "httpx2", "filelock")
     code = (
         "import egate_lsp.cli.serve, egate_lsp.server, egate_lsp.transport, sys;"
         f"print([name for name in {heavy} if name in sys.modules])"

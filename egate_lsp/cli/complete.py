@@ -45,7 +45,8 @@ def complete(*, file: Path, line: int, column: int, as_json_: bool, language: st
       egate-lsp complete app.py --line 120 --column 8 --json | jq .text
       egate-lsp complete app.py --line 120 --column 8 --set gate.deferral_rate=0.5
     """
-    settings = load(overrides)
+    # Nobody is typing: the answer may take its time.
+    settings = load(overrides, {"cascade": {"invoked_deadline_ms": 120_000}, "target": {"timeout_s": 60}})
     try:
         text = file.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:

@@ -29,14 +29,16 @@ def set_option(command: F) -> F:
     )(command)
 
 
-def load(overrides: Sequence[str] = ()) -> Settings:
-    """The settings; problems of the user's file are shown and passed over.
+def load(overrides: Sequence[str] = (), defaults: dict[str, Any] | None = None) -> Settings:
+    """The settings; problems of the user's file are shown and passed over. `defaults` are the command's own.
 
     Raises:
         ConfigError: an override is wrong.
     """
     table, problems = read_user_file()
-    settings, found = resolve([(f"user file {user_file()}", table), ("--set", _table(overrides))])
+    settings, found = resolve(
+        [("command", defaults or {}), (f"user file {user_file()}", table), ("--set", _table(overrides))]
+    )
     problems += found
     for problem in problems:
         if problem.origin == "--set":
