@@ -100,7 +100,7 @@ async def session(options: dict[str, Any], *, arguments: Sequence[str] = ()) -> 
         sys.stderr.write(f"{params.message}\n")
 
     client.feature(types.WINDOW_SHOW_MESSAGE)(shown)
-    await client.start_io(sys.executable, "-m", "egate_lsp", "serve", *arguments)
+    await client.start_io(sys.executable, "-P", "-m", "egate_lsp", "serve", *arguments)
     try:
         await client.initialize_async(
             types.InitializeParams(

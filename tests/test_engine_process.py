@@ -40,6 +40,8 @@ for line in sys.stdin:
             sys.stderr.write("GGML_ASSERT failed\\\\n"); sys.stderr.flush(); os._exit(6)
         if "refuse" in prefix:
             say(event="error", job=job, message="no room", hint="")
+        elif "garbage" in prefix:
+            print("not json", flush=True)
         elif "endless" not in prefix and "hang" not in prefix:
             say(event="token", job=job, piece="\\u00c3\\u00a9", entropy=0.1, logprob=-0.1, margin=0.9)
             say(event="done", job=job, usage={"generated_tokens": 2, "stop": "eog"})
@@ -170,6 +172,56 @@ async def test_cancelling_the_reader_stops_the_job_and_frees_the_engine(make) ->
 
     assert engine.usage() == {"generated_tokens": 1}
     assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_cancelling_twice_leaves_the_next_job_its_own_tokens(make) -> None:
+    engine = make()
+    started = asyncio.Event()
+
+    async def read() -> None:
+        async for _ in engine.generate(FimContext("endless", ""), Limits()):
+            started.set()
+
+    task = asyncio.create_task(read())
+    await started.wait()
+    task.cancel()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+async def test_a_worker_that_talks_nonsense_is_replaced_at_once(make) -> None:
+    engine = make(hang_timeout_s=3600)
+    with pytest.raises(EngineDied):
+        await text_of(engine, "garbage")
+
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
+@pytest.mark.parametrize("way", ["aclose", "restart"])
+async def test_closing_while_loading_is_an_error_for_who_waits_and_no_cancellation(make, way: str) -> None:
+    engine = make("hang")
+    task = asyncio.create_task(text_of(engine))
+    while engine.pid is None:  # noqa: ASYNC110  # the process has no event for its birth
+        await asyncio.sleep(0)
+    await getattr(engine, way)()
+
+    with pytest.raises(EngineDied, match="closed while it loaded"):
+        await task
+    await engine.aclose()
+
+
+async def test_no_file_of_the_working_directory_is_imported(tmp_path: Path, monkeypatch) -> None:
+    (tmp_path / "json.py").write_text("raise SystemExit('code of the workspace ran')")
+    monkeypatch.chdir(tmp_path)
+    engine = EngineProcess("real", tmp_path / "json.py", Draft(), marks=QWEN, order=FimOrder.SUFFIX_FIRST)
+    with pytest.raises(ModelLoadError):
+        await text_of(engine)
     await engine.aclose()
 
 

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-WORKER = (sys.executable, "-m", "egate_lsp.models.engine_worker")
+# -P: the editor's working directory is a workspace, and no file of it may be imported in a module's place.
+WORKER = (sys.executable, "-P", "-m", "egate_lsp.models.engine_worker")
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before each start after a death without a finished job
 END_PATIENCE_S = 2.0
 LINE_LIMIT = 1 << 20  # bytes of one message
@@ -76,7 +77,8 @@ class _Child:
 
     async def _read_messages(self) -> None:
         assert self.process.stdout is not None
-        with contextlib.suppress(ConnectionError):
+        # A line that is no message means that the worker is out of its mind: as good as dead.
+        with contextlib.suppress(ConnectionError, ValueError, KeyError):
             while line := await self.process.stdout.readline():
                 message = json.loads(line)
                 if message["event"] == "loaded":
@@ -154,6 +156,7 @@ class EngineProcess:
         self._starting: asyncio.Task[_Child] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._unloading: asyncio.Task[None] | None = None
+        self._cancelling: asyncio.Task[None] | None = None
         self._deaths = 0
         self._jobs = 0
         self._failure: ModelLoadError | None = None
@@ -196,7 +199,7 @@ class EngineProcess:
             # job is run once more on a new one.
             may_retry = True
             while True:
-                stream = self._run(await asyncio.shield(self._begin()), context, limits)
+                stream = self._run(await self._ready(), context, limits)
                 try:
                     async for token in stream:
                         may_retry = False
@@ -208,6 +211,23 @@ class EngineProcess:
                     may_retry = False
                 finally:
                     await stream.aclose()
+
+    async def _ready(self) -> _Child:
+        """The loaded child, after the last job's cancellation has ended.
+
+        Raises:
+            EngineDied: loading was broken off by `restart` or `aclose`.
+        """
+        if self._cancelling is not None:
+            await asyncio.shield(asyncio.gather(self._cancelling, return_exceptions=True))
+        starting = self._begin()
+        try:
+            return await asyncio.shield(starting)
+        except asyncio.CancelledError:
+            own = asyncio.current_task()
+            if own is not None and own.cancelling():
+                raise
+            raise EngineDied("The draft engine was closed while it loaded.") from None
 
     async def _run(self, child: _Child, context: FimContext, limits: Limits) -> AsyncGenerator[Token]:
         """One job on one child."""
@@ -241,7 +261,9 @@ class EngineProcess:
                     raise DraftError(event["message"], hint=event["hint"])
         finally:
             if not finished and child.alive:
-                await asyncio.shield(self._cancel(child, job))
+                # A task of its own, which the next job waits for: whoever reads may be cancelled once more meanwhile.
+                self._cancelling = asyncio.create_task(self._cancel(child, job), name="egate engine cancel")
+                await asyncio.shield(self._cancelling)
             self._start_idle_clock()
             self._report("ready" if child.alive else "stopped")
 
@@ -254,8 +276,8 @@ class EngineProcess:
         self._closed = True
         self._stop_idle_clock()
         await self._end(kill=True)
-        if self._unloading is not None:
-            await asyncio.gather(self._unloading, return_exceptions=True)
+        rest = [task for task in (self._unloading, self._cancelling) if task is not None]
+        await asyncio.gather(*rest, return_exceptions=True)
 
     def _begin(self) -> asyncio.Task[_Child]:
         if self._starting is not None and not self._starting.done():

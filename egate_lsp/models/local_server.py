@@ -28,7 +28,7 @@ class LocalServer:
 
     def __init__(self, path: Path, *, context_tokens: int = 4096, threads: int | None = None) -> None:
         self._command = (
-            sys.executable, "-m", "egate_lsp.models.local_server_worker",
+            sys.executable, "-P", "-m", "egate_lsp.models.local_server_worker",
             str(path), str(context_tokens), str(threads or default_threads()),
         )  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
