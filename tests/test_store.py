@@ -19,7 +19,7 @@ from click.testing import CliRunner
 
 from egate_lsp.cli import main
 from egate_lsp.config import Models
-from egate_lsp.errors import DiskFull, ModelNotFound, NoNetwork, PullInProgress, WrongHash
+from egate_lsp.errors import DiskFull, ModelNotFound, NoNetwork, PullError, PullInProgress, WrongHash
 from egate_lsp.models import catalogue, sources, store
 from egate_lsp.models.catalogue import CatalogueEntry, WheelPart
 
@@ -288,6 +288,25 @@ def test_a_file_that_changed_after_it_was_verified_is_not_used(tmp_path: Path, h
     with pytest.raises(WrongHash, match="damaged"):
         store.verify(entry(), settings, quiet)
     assert store._present(entry(), settings) is None
+
+
+def test_a_file_of_ones_own_is_never_removed_nor_another_of_its_name(tmp_path: Path, host: Host) -> None:
+    host.files["/me/model/resolve/main/model.gguf"] = CONTENT
+    settings = models(tmp_path, host, "hugging-face")
+    fetched = store.pull(entry(), settings, quiet)
+    own = tmp_path / "model.gguf"
+    own.write_bytes(b"GGUF")
+
+    assert store.remove(CatalogueEntry("own", "model.gguf", local_path=str(own)), settings) == 0
+    assert own.exists()
+    assert fetched.exists()
+
+
+def test_nothing_is_fetched_that_cannot_be_checked(tmp_path: Path, host: Host) -> None:
+    unchecked = CatalogueEntry("mine", "m.gguf", hugging_face=("me/model", "m.gguf"))
+    with pytest.raises(PullError, match="has no sha256"):
+        store.pull(unchecked, models(tmp_path, host), quiet)
+    assert host.requests == []
 
 
 def test_locate_takes_a_path(tmp_path: Path) -> None:

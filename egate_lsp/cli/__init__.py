@@ -36,6 +36,9 @@ class _LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> object:
         try:
             return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("interrupted", err=True)
+            sys.exit(130)
         except EgateError as error:
             click.echo(f"egate-lsp: {error}", err=True)
             if error.hint:

@@ -96,6 +96,11 @@ def pull(entry: CatalogueEntry, models: Models, progress: Callable[[Progress], N
         return present
     if entry.local_path:
         raise PullError(f"{entry.name} is a file of your own, {entry.local_path}, and it is not there.")
+    if not entry.sha256:
+        raise PullError(
+            f"models.custom.{entry.name} has no sha256.",
+            hint="Nothing from the network is used unchecked: add the SHA-256 that the repository states.",
+        )
     directory = cache_dir(models)
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -138,6 +143,8 @@ def verify(entry: CatalogueEntry, models: Models, progress: Callable[[Progress],
 
 def remove(entry: CatalogueEntry, models: Models) -> int:
     """Delete what was fetched of a model, partial files too; returns the bytes freed. A file used in place stays."""
+    if entry.local_path:
+        return 0
     freed = 0
     partial = _partial(entry, models)
     for path in (cache_dir(models) / entry.file, partial, partial.with_name(partial.name + ".json")):
@@ -190,7 +197,8 @@ def _failed(entry: CatalogueEntry, failures: list[tuple[str, PullError]]) -> Pul
     message = f"{entry.name} could not be fetched. {told}."
     if any(isinstance(error, WrongHash) for _, error in failures):
         return WrongHash(message, hint="Try again; if it stays, the source has changed its file: please report it.")
-    if all("cannot be reached" in str(error) for source, error in failures if source != "local"):
+    remote = [error for source, error in failures if source != "local"]
+    if remote and all("cannot be reached" in str(error) for error in remote):
         return NoNetwork(
             message,
             hint="Is there a network, or a proxy to set (HTTPS_PROXY)? What has been fetched so far is kept. A file "
