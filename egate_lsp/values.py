@@ -53,6 +53,8 @@ class Token:
             tell or the token was forced (token healing): a forced token carries no uncertainty of its own.
         margin: probability of the likeliest token less that of the second, in [0, 1].
         vocabulary: number of tokens in the model's vocabulary, |V|; 0 if unknown.
+        top: probabilities of the likeliest tokens by falling probability, the chosen one's among them where it is one
+            of them; empty if they were not asked for. An engine that tells nothing else is gated by these.
     """
 
     piece: bytes
@@ -60,6 +62,7 @@ class Token:
     entropy: float | None = None
     margin: float | None = None
     vocabulary: int = 0
+    top: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

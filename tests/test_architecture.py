@@ -30,7 +30,7 @@ RINGS: list[set[str]] = [
     {"evaluation"},
     {
         "evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration", "evaluation.bare_loop",
-        "evaluation.startup",
+        "evaluation.startup", "evaluation.problems", "evaluation.recordings",
     },
     {"cli"},
     {"cli.settings"},

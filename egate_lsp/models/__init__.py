@@ -26,6 +26,31 @@ class Limits:
     hint: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Search:
+    """How other drafts of the line at the cursor are looked for.
+
+    Attributes:
+        branches: this many drafts that leave the greedy one at its least certain tokens, each at another place or by
+            another token, and go on greedily from there; decoded together in one batch.
+        documented: draft in the order of FIM marks that the model's authors document, not the usual one.
+        top: probabilities of this many of the likeliest tokens with each token.
+    """
+
+    branches: int = 0
+    documented: bool = False
+    top: int = 0
+
+
+@runtime_checkable
+class Searcher(Protocol):
+    """A model that can give several drafts of a line."""
+
+    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
+        """The greedy draft's tokens first, then the branches' by falling probability of the token that leaves it."""
+        ...
+
+
 @runtime_checkable
 class Model(Protocol):
     """A tier's model.

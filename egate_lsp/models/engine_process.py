@@ -13,12 +13,13 @@ import os
 import subprocess
 import sys
 from collections import deque
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
 from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
+from egate_lsp.models import Search
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
@@ -194,16 +195,37 @@ class EngineProcess:
             EngineDied: the engine crashed or hung; the next call starts it again.
             DraftError: the engine is closed, or llama.cpp refused the prompt.
         """
+        stream = self._stream(context, limits, Search())
+        try:
+            async for _, token in stream:
+                yield token
+        finally:
+            await stream.aclose()
+
+    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
+        """Several drafts of the cursor's line; see `Searcher`. Raises as `generate` does."""
+        found: list[list[Token]] = [[]]
+        stream = self._stream(context, replace(limits, max_lines=1), search)
+        try:
+            async for branch, token in stream:
+                found += [[] for _ in range(branch + 1 - len(found))]
+                found[branch].append(token)
+        finally:
+            await stream.aclose()
+        return found
+
+    async def _stream(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
+        """`(branch, token)` of one job."""
         async with self._turn:
             # An engine that was killed while it was idle is found dead only now: as long as nothing was written, the
             # job is run once more on a new one.
             may_retry = True
             while True:
-                stream = self._run(await self._ready(), context, limits)
+                stream = self._run(await self._ready(), context, limits, search)
                 try:
-                    async for token in stream:
+                    async for branch, token in stream:
                         may_retry = False
-                        yield token
+                        yield branch, token
                     return
                 except EngineDied as error:
                     if not may_retry or not error.sudden:
@@ -229,7 +251,9 @@ class EngineProcess:
                 raise
             raise EngineDied("The draft engine was closed while it loaded.") from None
 
-    async def _run(self, child: _Child, context: FimContext, limits: Limits) -> AsyncGenerator[Token]:
+    async def _run(
+        self, child: _Child, context: FimContext, limits: Limits, search: Search
+    ) -> AsyncGenerator[tuple[int, Token]]:
         """One job on one child."""
         self._stop_idle_clock()
         self._jobs += 1
@@ -243,6 +267,7 @@ class EngineProcess:
             suffix=context.suffix.encode("utf-8", "replace").decode(),
             max_tokens=limits.max_tokens,
             max_lines=limits.max_lines,
+            **asdict(search),
         )
         finished = False
         try:
@@ -250,7 +275,9 @@ class EngineProcess:
                 event = await self._next_event(child, job)
                 if event["event"] == "token":
                     piece = event["piece"].encode("latin-1")
-                    yield Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary)
+                    top = tuple(event.get("top", ()))
+                    token = Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary, top)
+                    yield event.get("branch", 0), token
                 elif event["event"] == "done":
                     finished = True
                     self._deaths = 0

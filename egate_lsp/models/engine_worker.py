@@ -102,7 +102,7 @@ class Worker:
         try:
             if cancelled:
                 raise CancelledJob
-            wanted = Job(message["prefix"], message["suffix"], message["max_tokens"], message["max_lines"])
+            wanted = Job(**{key: value for key, value in message.items() if key not in {"op", "job"}})
             for token in engine.generate(
                 wanted, lambda done, total: self._send(event="progress", job=job, done=done, total=total)
             ):
@@ -113,6 +113,8 @@ class Worker:
                     entropy=token.entropy,
                     logprob=token.logprob,
                     margin=token.margin,
+                    **({"branch": token.branch} if token.branch else {}),
+                    **({"top": token.top} if token.top else {}),
                 )
         except CancelledJob:
             engine.usage.stop = "cancelled"

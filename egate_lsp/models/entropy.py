@@ -18,6 +18,8 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    Logits = NDArray[np.float32]
+
 # exp(-80) = 2e-35: smaller terms cannot be seen in the sums, and clipping keeps 0 * -inf and denormals out of them.
 _FLOOR = np.float32(-80.0)
 
@@ -46,7 +48,7 @@ class Meter:
         self._shifted = np.empty(vocabulary, np.float32)
         self._powers = np.empty(vocabulary, np.float32)
 
-    def measure(self, logits: NDArray[np.float32]) -> TokenStats:
+    def measure(self, logits: Logits) -> TokenStats:
         """Stats of `logits`, shape (n,) with 1 <= n <= vocabulary; not changed, not kept.
 
         Entries of -inf are tokens of probability 0.
@@ -63,3 +65,19 @@ class Meter:
         total = float(powers.sum())
         entropy = math.log(total) - float(powers.dot(shifted)) / total
         return TokenStats(best, max(entropy, 0.0), -math.log(total), (1.0 - math.exp(second)) / total)
+
+
+def likeliest(logits: Logits, count: int) -> list[tuple[int, float]]:
+    """`(index, natural log of its probability)` of the `count` likeliest entries of `logits`, shape (n,), the
+    likeliest first; fewer if n is less. Entries of -inf are left out."""
+    size = logits.shape[0]
+    best = np.argpartition(logits, size - count)[size - count :] if size > count else np.arange(size)
+    best = best[np.argsort(logits[best])[::-1]]
+    shifted = np.maximum(logits - logits[best[0]], _FLOOR)
+    total = math.log(float(np.exp(shifted).sum()))
+    return [(int(index), float(logits[index] - logits[best[0]]) - total) for index in best if logits[index] > -math.inf]
+
+
+def top_probabilities(logits: Logits, count: int) -> tuple[float, ...]:
+    """Probabilities of the `count` likeliest entries, falling."""
+    return tuple(math.exp(logprob) for _, logprob in likeliest(logits, count))

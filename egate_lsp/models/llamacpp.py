@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import llama_cpp.llama_cpp as llama
@@ -17,11 +17,13 @@ import numpy as np
 
 from egate_lsp.errors import DraftError, ModelLoadError
 from egate_lsp.models import healing
-from egate_lsp.models.entropy import Meter, TokenStats
+from egate_lsp.models.entropy import Meter, TokenStats, likeliest, top_probabilities
 from egate_lsp.models.fim import FimMarks, FimOrder, parts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
+
+    from egate_lsp.models.entropy import Logits
 
 KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 ABORTED = 2  # llama_decode: aborted by the callback; finished micro-batches stay in the KV cache
@@ -29,6 +31,11 @@ NO_SLOT = 1
 # What is finished when a prompt is cancelled stays in the KV cache by whole micro-batches, so they are kept small.
 MICRO_BATCH = 128
 SPARE = 16  # tokens kept free in the context for marks
+MAX_BRANCHES = 7
+# Sequences of the KV cache: the usual prompt's, the documented order's, then the branches'.
+USUAL, DOCUMENTED, FIRST_BRANCH = 0, 1, 2
+# A branch may leave at any of this many likeliest tokens of a position.
+BRANCH_CHOICES = 4
 MAX_SUFFIX_SHARE = 0.25  # of the context, where prompt and answer do not fit together
 
 
@@ -49,22 +56,50 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation."""
+    """One generation; see `models.Limits` and `models.Search`."""
 
     prefix: str
     suffix: str
     max_tokens: int
     max_lines: int
+    branches: int = 0
+    documented: bool = False
+    top: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Generated:
-    """A token as the engine gives it; see `values.Token`."""
+    """A token as the engine gives it; see `values.Token`.
+
+    Attributes:
+        branch: 0 for the greedy draft; a branch repeats the tokens that it shares with it.
+    """
 
     piece: bytes
     entropy: float | None
     logprob: float | None
     margin: float | None
+    top: tuple[float, ...] = ()
+    branch: int = 0
+
+
+@dataclass(slots=True)
+class _Step:
+    """A place in the greedy draft where a branch may leave it.
+
+    Attributes:
+        decoded: tokens after the prompt that stand before it.
+        shown: those of them that were yielded.
+        forced: what was still to be spelled here.
+        choices: `(token, logprob)` of the likeliest, the chosen one left out.
+        logprob: of the tokens before it, summed.
+    """
+
+    decoded: int
+    shown: int
+    forced: bytes
+    choices: list[tuple[int, float]]
+    logprob: float
 
 
 @dataclass(slots=True)
@@ -114,7 +149,7 @@ class LlamaCppEngine:
         self._meter = Meter(self.vocabulary)
         self._marks = self._mark_tokens()
         self._stops = self._stop_tokens()
-        self._cached: list[int] = []  # the tokens whose keys and values are in the KV cache
+        self._cached: dict[int, list[int]] = {USUAL: [], DOCUMENTED: []}  # by sequence, the tokens in the KV cache
         self.usage = Usage()
 
     @property
@@ -141,49 +176,127 @@ class LlamaCppEngine:
         forced_chars = healing.span(job.prefix) if self._index is not None else 0
         kept = job.prefix[: len(job.prefix) - forced_chars]
         forced = job.prefix[len(kept) :].encode()
-        prompt = self._prompt(kept, job.suffix, job.max_tokens)
+        sequence = DOCUMENTED if job.documented and self.settings.order is FimOrder.SUFFIX_FIRST else USUAL
+        prompt = self._prompt(kept, job, FimOrder.DOCUMENTED if sequence == DOCUMENTED else self.settings.order)
         usage.prompt_tokens = len(prompt)
         started = time.perf_counter()
-        self._evaluate(prompt, progress)
+        self._evaluate(sequence, prompt, progress)
         usage.prompt_ms = (time.perf_counter() - started) * 1000.0
         started = time.perf_counter()
         lines = 0
+        shown: list[Generated] = []
+        steps: list[_Step] = []
+        logprob = 0.0
         while True:
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
             if self._cancel[0] != b"\x00":
                 raise CancelledJob
-            token, stats = self._next(forced)
+            token, stats, logits = self._next(forced, -1)
             if token is None:
                 usage.stop = "unspellable"
                 return
+            if job.branches:
+                choices = self._choices(logits, forced, token)
+                steps.append(_Step(usage.generated_tokens, len(shown), forced, choices, logprob))
+                logprob += stats.logprob
             if token in self._stops:
                 usage.stop = "eog"
-                return
-            piece = self._pieces[token]
-            beyond = piece[len(forced) :]
-            free = not forced or len(piece) > len(forced)
-            forced = forced[len(piece) :]
+                break
+            generated, forced = self._generated(token, stats, forced, logits, job.top)
             usage.generated_tokens += 1
-            if beyond:
-                # A token wholly inside the forced text carries no uncertainty; one that crosses its end has that of
-                # the distribution over all tokens which spell it.
-                yield (
-                    Generated(beyond, stats.entropy, stats.logprob, stats.margin)
-                    if free
-                    else Generated(beyond, None, None, None)
-                )
-                lines += beyond.count(b"\n")
+            if generated is not None:
+                yield generated
+                shown.append(generated)
+                lines += generated.piece.count(b"\n")
             if usage.generated_tokens >= job.max_tokens:
                 usage.stop = "max_tokens"
-                return
+                break
             if lines >= job.max_lines:
                 usage.stop = "max_lines"
-                return
-            self._decode([token])
+                break
+            self._decode([token], sequence)
+        if job.branches:
+            yield from self._branch(job, sequence, len(prompt), steps, shown)
+            usage.decode_ms = (time.perf_counter() - started) * 1000.0
 
-    def logits(self) -> np.ndarray[Any, np.dtype[np.float32]]:
-        """The raw logits of the last decoded position, shape (|V|,); valid until the next decode."""
-        pointer = llama.llama_get_logits_ith(self._context, -1)
+    def _generated(
+        self, token: int, stats: TokenStats, forced: bytes, logits: Logits, top: int
+    ) -> tuple[Generated | None, bytes]:
+        """What is shown of a token, if anything, and what is still to be spelled after it.
+
+        A token wholly inside the forced text carries no uncertainty; one that crosses its end has that of the
+        distribution over all tokens which spell it.
+        """
+        piece = self._pieces[token]
+        beyond, rest = piece[len(forced) :], forced[len(piece) :]
+        if not beyond:
+            return None, rest
+        likeliest = top_probabilities(logits, top) if top else ()
+        return Generated(beyond, stats.entropy, stats.logprob, stats.margin, likeliest), rest
+
+    def _choices(self, logits: Logits, forced: bytes, chosen: int) -> list[tuple[int, float]]:
+        """`(token, logprob)` of the likeliest tokens that could stand here, without the chosen one."""
+        tokens = self._index.candidates(forced) if forced and self._index is not None else None
+        return [
+            (token, logprob)
+            for index, logprob in likeliest(logits, BRANCH_CHOICES)
+            if (token := int(tokens[index]) if tokens is not None else index) != chosen
+        ]
+
+    def _branch(
+        self, job: Job, sequence: int, prompt_tokens: int, steps: Sequence[_Step], shown: Sequence[Generated]
+    ) -> Iterator[Generated]:
+        """The drafts that leave the greedy one, all decoded together; each to the end of its first line."""
+        leaving = sorted(
+            ((step.logprob + logprob, step, token) for step in steps for token, logprob in step.choices),
+            key=lambda item: item[0],
+            reverse=True,
+        )[: min(job.branches, MAX_BRANCHES)]
+        alive: dict[int, tuple[int, int, bytes]] = {}  # branch -> next token, its position, what is to be spelled
+        for branch, (_, step, token) in enumerate(leaving, start=1):
+            shared = list(shown[: step.shown])
+            rest = step.forced[len(self._pieces[token]) :]
+            first = self._alternative(token, step)
+            for known in [*shared, *([first] if first is not None else [])]:
+                yield replace(known, branch=branch)
+            # A line break, or the end, leaves nothing to decode.
+            if token in self._stops or (first is not None and b"\n" in first.piece):
+                continue
+            position = prompt_tokens + step.decoded
+            llama.llama_memory_seq_cp(self._memory, sequence, FIRST_BRANCH + branch - 1, 0, position)
+            alive[branch] = (token, position, rest)
+        try:
+            for _ in range(job.max_tokens):
+                if not alive:
+                    return
+                if self._cancel[0] != b"\x00":
+                    raise CancelledJob
+                branches = list(alive)
+                self._decode_branches([(FIRST_BRANCH + branch - 1, *alive[branch][:2]) for branch in branches])
+                for row, branch in enumerate(branches):
+                    _, position, forced = alive.pop(branch)
+                    following, stats, logits = self._next(forced, row)
+                    if following is None or following in self._stops:
+                        continue
+                    self.usage.generated_tokens += 1
+                    generated, rest = self._generated(following, stats, forced, logits, 0)
+                    if generated is not None:
+                        yield replace(generated, branch=branch)
+                    if generated is None or b"\n" not in generated.piece:
+                        alive[branch] = (following, position + 1, rest)
+        finally:
+            for branch in range(1, len(leaving) + 1):
+                llama.llama_memory_seq_rm(self._memory, FIRST_BRANCH + branch - 1, -1, -1)
+
+    def _alternative(self, token: int, step: _Step) -> Generated | None:
+        """The token by which a branch leaves; its entropy and margin are the greedy token's, so they are not told."""
+        beyond = self._pieces[token][len(step.forced) :] if token not in self._stops else b""
+        logprob = next(value for other, value in step.choices if other == token)
+        return Generated(beyond, None, logprob, None) if beyond else None
+
+    def logits(self, row: int = -1) -> Logits:
+        """The raw logits of a position of the last batch, shape (|V|,); valid until the next decode."""
+        pointer = llama.llama_get_logits_ith(self._context, row)
         return np.ctypeslib.as_array(pointer, (self.vocabulary,))
 
     def close(self) -> None:
@@ -192,24 +305,26 @@ class LlamaCppEngine:
         llama.llama_free(self._context)
         llama.llama_model_free(self._model)
 
-    def _next(self, forced: bytes) -> tuple[int | None, TokenStats]:
-        logits = self.logits()
+    def _next(self, forced: bytes, row: int) -> tuple[int | None, TokenStats, Logits]:
+        """The likeliest token that can stand here, its stats, and the logits of all that can."""
+        logits = self.logits(row)
         if not forced or self._index is None:
             stats = self._meter.measure(logits)
-            return stats.argmax, stats
+            return stats.argmax, stats, logits
         candidates = self._index.candidates(forced)
         if not candidates.size:
-            return None, TokenStats(0, 0.0, 0.0, 0.0)
-        stats = self._meter.measure(logits[candidates])
-        return int(candidates[stats.argmax]), stats
+            return None, TokenStats(0, 0.0, 0.0, 0.0), logits
+        chosen = logits[candidates]
+        stats = self._meter.measure(chosen)
+        return int(candidates[stats.argmax]), stats, chosen
 
-    def _prompt(self, prefix: str, suffix: str, max_tokens: int) -> list[int]:
-        room = max(self.settings.context_tokens - max_tokens - SPARE, 64)
-        before, after = self._tokenize(prefix), self._tokenize(suffix) if self._marks else []
+    def _prompt(self, prefix: str, job: Job, order: FimOrder) -> list[int]:
+        room = max(self.settings.context_tokens - job.max_tokens * (1 + min(job.branches, 1)) - SPARE, 64)
+        before, after = self._tokenize(prefix), self._tokenize(job.suffix) if self._marks else []
         if len(before) + len(after) > room:
             after = after[: int(room * MAX_SUFFIX_SHARE)]
             before = self._cut_head(before, room - len(after))
-        order = self.settings.order if self._marks else FimOrder.PREFIX_ONLY
+        order = order if self._marks else FimOrder.PREFIX_ONLY
         marks = self.settings.marks or FimMarks("<pre>", "<suf>", "<mid>")
         tokens: list[int] = []
         if llama.llama_vocab_get_add_bos(self._vocab):
@@ -226,48 +341,73 @@ class LlamaCppEngine:
                 return tail[index + 1 :]
         return tail
 
-    def _evaluate(self, prompt: Sequence[int], progress: Callable[[int, int], None]) -> None:
-        common = _longest_common_prefix(self._cached, prompt)
+    def _evaluate(self, sequence: int, prompt: Sequence[int], progress: Callable[[int, int], None]) -> None:
+        cached = self._cached[sequence]
+        common = _longest_common_prefix(cached, prompt)
         common = min(common, len(prompt) - 1)  # the last token is decoded anew for its logits
-        if not llama.llama_memory_seq_rm(self._memory, 0, common, -1):
+        if not llama.llama_memory_seq_rm(self._memory, sequence, common, -1):
             # Recurrent models cannot drop a part of their state.
             llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
-            common = 0
-        del self._cached[common:]
+            self._cached = {USUAL: [], DOCUMENTED: []}
+            cached, common = self._cached[sequence], 0
+        del cached[common:]
+        self._make_room(sequence, len(prompt))
         self.usage.reused_tokens = common
         size = self.settings.batch_tokens
         for start in range(common, len(prompt), size):
             progress(start - common, len(prompt) - common)
             chunk = prompt[start : start + size]
-            self._decode(chunk)
+            self._decode(chunk, sequence)
             self.usage.evaluated_tokens += len(chunk)
 
-    def _decode(self, tokens: Sequence[int]) -> None:
-        batch, position = self._batch, len(self._cached)
-        for index, token in enumerate(tokens):
-            batch.token[index] = token
-            batch.pos[index] = position + index
-            batch.n_seq_id[index] = 1
-            batch.seq_id[index][0] = 0
-            batch.logits[index] = 0
-        batch.logits[len(tokens) - 1] = 1
-        batch.n_tokens = len(tokens)
-        result = llama.llama_decode(self._context, batch)
+    def _make_room(self, sequence: int, tokens: int) -> None:
+        """The sequences share the cache's cells: the others give way where this one would not fit beside them."""
+        for other, cached in self._cached.items():
+            if other != sequence and len(cached) + tokens > self.settings.context_tokens // 2:
+                llama.llama_memory_seq_rm(self._memory, other, -1, -1)
+                cached.clear()
+
+    def _decode(self, tokens: Sequence[int], sequence: int) -> None:
+        cached = self._cached[sequence]
+        entries = [(sequence, token, len(cached) + index) for index, token in enumerate(tokens)]
+        self._fill(entries, outputs=range(len(tokens) - 1, len(tokens)))
+        result = llama.llama_decode(self._context, self._batch)
         if result == 0:
-            self._cached.extend(tokens)
+            cached.extend(tokens)
             return
-        self._resynchronise(tokens)
+        self._resynchronise(sequence, tokens)
+        self._refuse(result)
+
+    def _decode_branches(self, entries: Sequence[tuple[int, int, int]]) -> None:
+        self._fill(entries, outputs=range(len(entries)))
+        result = llama.llama_decode(self._context, self._batch)
+        if result != 0:
+            self._refuse(result)
+
+    def _fill(self, entries: Sequence[tuple[int, int, int]], *, outputs: range) -> None:
+        """Write `(sequence, token, position)` into the batch; logits are computed for the rows `outputs`."""
+        batch = self._batch
+        for index, (sequence, token, position) in enumerate(entries):
+            batch.token[index] = token
+            batch.pos[index] = position
+            batch.n_seq_id[index] = 1
+            batch.seq_id[index][0] = sequence
+            batch.logits[index] = index in outputs
+        batch.n_tokens = len(entries)
+
+    def _refuse(self, result: int) -> None:
         if result == ABORTED:
             raise CancelledJob
         reason = "its context is full" if result == NO_SLOT else f"llama_decode returned {result}"
         raise DraftError(f"The draft engine could not decode: {reason}. {self._messages.last()}".strip())
 
-    def _resynchronise(self, tokens: Sequence[int]) -> None:
+    def _resynchronise(self, sequence: int, tokens: Sequence[int]) -> None:
         """After a failed decode: keep what llama.cpp finished, and nothing else."""
-        held = llama.llama_memory_seq_pos_max(self._memory, 0) + 1
-        self._cached.extend(tokens)
-        del self._cached[max(held, 0) :]
-        llama.llama_memory_seq_rm(self._memory, 0, len(self._cached), -1)
+        cached = self._cached[sequence]
+        held = llama.llama_memory_seq_pos_max(self._memory, sequence) + 1
+        cached.extend(tokens)
+        del cached[max(held, 0) :]
+        llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
 
     def _tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Tokens of a text. A document's text is never parsed for special tokens, whatever it says."""
@@ -335,7 +475,8 @@ class LlamaCppEngine:
         params.n_ctx = settings.context_tokens
         params.n_batch = settings.batch_tokens
         params.n_ubatch = min(MICRO_BATCH, settings.batch_tokens)
-        params.n_seq_max = 1
+        params.n_seq_max = FIRST_BRANCH + MAX_BRANCHES
+        params.kv_unified = True  # else each sequence would get its own small share of the cells
         params.n_threads = settings.threads
         params.n_threads_batch = settings.threads
         params.type_k = params.type_v = KV_TYPES[settings.kv_type]

@@ -1,0 +1,164 @@
+"""What a model wrote, kept on disk: rules are compared on identical text, and an interrupted run goes on.
+
+A recording is one JSON object per line, appended when a generation ends; a line cut off by a crash is passed over.
+Each model with its settings has a file of its own, so recordings of other weights or prompts are never mixed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from egate_lsp.models import Search
+from egate_lsp.values import Token
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from egate_lsp.models import Limits
+    from egate_lsp.models.engine_process import EngineProcess
+    from egate_lsp.values import FimContext
+
+ROUND = 6  # decimals: a recording is read by people too
+
+
+class RecordedModel:
+    """A model that answers from its recordings, and asks the real one for what they do not hold.
+
+    The real model is opened when it is first needed: two engines at once would spoil each other's time.
+
+    Attributes:
+        generated: generations that the real model was asked for.
+    """
+
+    def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[EngineProcess]]) -> None:
+        self._name = name
+        self._path = path
+        self._open_model = open_model
+        self._model: EngineProcess | None = None
+        self._kept = _load(path)
+        self.generated = 0
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    @property
+    def remote(self) -> bool:
+        return False
+
+    def usage(self) -> dict[str, float]:
+        return {}
+
+    async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
+        """Stream the middle; see `Model`."""
+        key = _key(context, limits, Search())
+        record = self._kept.get(key) or (self._searched(context, limits) if limits.max_lines == 1 else None)
+        yielded = 0
+        if record is not None:
+            for token in record["branches"][0][: limits.max_tokens]:
+                yielded += 1
+                yield _token(token)
+            if record["ended"] or yielded >= limits.max_tokens:
+                return
+        model = await self._real()
+        tokens: list[Token] = []
+        ended = False
+        started = time.perf_counter()
+        stream = model.generate(context, limits)
+        try:
+            async for token in stream:
+                tokens.append(token)
+                if len(tokens) > yielded:
+                    yield token
+            ended = len(tokens) < limits.max_tokens
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+            if len(tokens) > yielded or record is None:
+                self._keep(key, [tokens], ended=ended, started=started)
+
+    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
+        """Several drafts of a line; see `Searcher`."""
+        key = _key(context, limits, search)
+        if key not in self._kept:
+            model = await self._real()
+            started = time.perf_counter()
+            found = await model.candidates(context, limits, search)
+            self._keep(key, found, ended=len(found[0]) < limits.max_tokens, started=started)
+        return [[_token(token) for token in branch] for branch in self._kept[key]["branches"]]
+
+    async def aclose(self) -> None:
+        if self._model is not None:
+            model, self._model = self._model, None
+            await model.aclose()
+
+    def _searched(self, context: FimContext, limits: Limits) -> dict[str, Any] | None:
+        """The greedy draft of a search at the same hole, if one was recorded."""
+        return self._kept.get("line:" + _hole(context))
+
+    async def _real(self) -> EngineProcess:
+        if self._model is None:
+            self._model = await self._open_model()
+        self.generated += 1
+        return self._model
+
+    def _keep(self, key: str, branches: list[list[Token]], *, ended: bool, started: float) -> None:
+        record = {
+            "key": key,
+            "ended": ended,
+            "ms": round((time.perf_counter() - started) * 1000.0, 1),
+            "branches": [[_plain(token) for token in branch] for branch in branches],
+        }
+        self._remember(record)
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        with self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(record) + "\n")
+
+    def _remember(self, record: dict[str, Any]) -> None:
+        _index(self._kept, record)
+
+
+def _hole(context: FimContext) -> str:
+    return hashlib.sha256(json.dumps([context.prefix, context.suffix]).encode()).hexdigest()[:32]
+
+
+def _key(context: FimContext, limits: Limits, search: Search) -> str:
+    wanted = json.dumps([limits.max_lines, *asdict(search).values()])
+    return f"{_hole(context)} {wanted}"
+
+
+def _index(kept: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
+    kept[record["key"]] = record
+    hole, _, wanted = record["key"].partition(" ")
+    max_lines, *search = json.loads(wanted)
+    documented = search[1]
+    if max_lines == 1 and not documented:
+        kept["line:" + hole] = record
+
+
+def _load(path: Path) -> dict[str, dict[str, Any]]:
+    kept: dict[str, dict[str, Any]] = {}
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        return kept
+    for line in lines:
+        try:
+            _index(kept, json.loads(line))
+        except (ValueError, KeyError, IndexError):
+            continue  # the line that was being written when the run was ended
+    return kept
+
+
+def _plain(token: Token) -> list[Any]:
+    numbers = [None if x is None else round(x, ROUND) for x in (token.logprob, token.entropy, token.margin)]
+    return [token.piece.decode("latin-1"), *numbers, token.vocabulary, [round(p, ROUND) for p in token.top]]
+
+
+def _token(plain: list[Any]) -> Token:
+    piece, logprob, entropy, margin, vocabulary, top = plain
+    return Token(piece.encode("latin-1"), logprob, entropy, margin, vocabulary, tuple(top))
