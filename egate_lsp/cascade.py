@@ -14,15 +14,17 @@ from egate_lsp import languages, triggers
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.draft import Admission, admission, draft_lines
 from egate_lsp.errors import EgateError
-from egate_lsp.escalate import Answer, Tier, rewrite_line
-from egate_lsp.gate import judge
+from egate_lsp.escalate import Answer, Tier, refusal, rewrite_line
+from egate_lsp.gate import SYNTAX, UNEASE, judge
 from egate_lsp.merge import assemble
 from egate_lsp.models import Limits
-from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, TierRequest, Verdict
+from egate_lsp.values import Completion, CompletionLine, DraftLine, Shape, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from egate_lsp.syntax import Checker
+    from egate_lsp.triggers import Pattern
     from egate_lsp.values import FimContext, GatedLine
 
 LATE_REASON = "the target is late; its answer is kept for the next request here"
@@ -37,6 +39,7 @@ class Policy:
         max_deferrals: deferred lines per completion.
         deadline_s, invoked_deadline_s: how long an automatic request, or one made by hand, may wait for a target.
         triggers: names of the enabled pattern triggers.
+        patterns: the user's own.
         show_unsure: show the draft's line where the target is late.
     """
 
@@ -46,6 +49,7 @@ class Policy:
     deadline_s: float = 1.5
     invoked_deadline_s: float = 8.0
     triggers: tuple[str, ...] = ()
+    patterns: tuple[Pattern, ...] = ()
     show_unsure: bool = False
 
 
@@ -105,6 +109,7 @@ class _Run:
     context: FimContext
     deadline: float
     started: float
+    unease: float = 0.0
     lines: list[CompletionLine] = field(default_factory=list)
     requests: list[TierRequest] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
@@ -139,31 +144,36 @@ class Cascade:
     One completion at a time per document is the caller's business; cancel the task to cancel the work.
 
     Attributes:
+        checker: tells whether a line adds a syntax error; None: nothing is known of syntax.
         on_waiting: told True when a completion begins to wait for a tier behind the draft, False when it ends.
     """
 
-    def __init__(self, tiers: Sequence[Tier], policy: Policy) -> None:
+    def __init__(self, tiers: Sequence[Tier], policy: Policy, checker: Checker | None = None) -> None:
         if not tiers:
             raise ValueError("a cascade needs at least the draft tier")
         self.tiers = tuple(tiers)
         self.policy = policy
+        self.checker = checker
         self._answers: Continuations[Answer] = Continuations()
         self.on_waiting: Callable[[bool], None] = lambda _waiting: None
         self._in_flight: list[_InFlight] = []
 
-    async def complete(self, context: FimContext, *, invoked: bool = False, remote: bool = True) -> Completion:
+    async def complete(
+        self, context: FimContext, *, invoked: bool = False, remote: bool = True, unease: float = 0.0
+    ) -> Completion:
         """The merged completion for the hole.
 
         Args:
             invoked: asked for by hand: waits longer for a target.
             remote: False keeps to the tiers that do not leave this machine.
+            unease: what the user did at this place, in [-1, 1]; see `feedback`.
 
         Raises:
             DraftError: the draft engine could not give the first line.
         """
         now = time.monotonic()
         patience = self.policy.invoked_deadline_s if invoked else self.policy.deadline_s
-        run = _Run(context, now + patience, now)
+        run = _Run(context, now + patience, now, unease)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -223,7 +233,7 @@ class Cascade:
                 run.lines.append(_drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON)))
                 continue
             run.requests.extend(answer.requests)
-            replaced = _choose(gated, answer, self.tiers[0])
+            replaced = _choose(gated, answer, self.tiers[0], self._refusal(run, gated, answer))
             if replaced.text.rstrip() == line.text.rstrip():
                 run.lines.append(replaced)
                 continue
@@ -231,9 +241,39 @@ class Cascade:
 
     def _judge(self, run: _Run, line: DraftLine) -> GatedLine:
         language = run.context.language
-        fired = triggers.fired(self.policy.triggers, run.context.prefix, run.written, line.text, language)
+        policy = self.policy
+        fired = triggers.fired(policy.triggers, run.context.prefix, run.written, line.text, language, policy.patterns)
         whole = line.text if run.lines else run.context.prefix.rpartition("\n")[2] + line.text
-        return judge(line, self.tiers[0].rule, fired, comment=languages.is_comment(whole, language))
+        comment = languages.is_comment(whole, language) or languages.is_inside_string(run.here().prefix, language)
+        extra = {UNEASE: run.unease} if run.unease and not run.lines else {}
+        if (broken := self._adds_error(run, line.text)) is not None:
+            extra[SYNTAX] = float(broken)
+        return judge(line, self.tiers[0].rule, fired, comment=comment, extra=extra)
+
+    def _adds_error(self, run: _Run, text: str) -> bool | None:
+        """Does the line add a syntax error to the document? None: not known."""
+        if self.checker is None:
+            return None
+        here = run.here()
+        return self.checker.adds_error(
+            here.head + here.prefix,
+            text,
+            here.suffix + here.tail,
+            here.language,
+            complete=here.shape is Shape.LINE,
+        )
+
+    def _refusal(self, run: _Run, gated: GatedLine, answer: Answer) -> str:
+        if answer.line is None:
+            return ""
+        broken = gated.signals.get(SYNTAX)
+        return refusal(
+            run.here(),
+            gated.line.text,
+            answer.line.text,
+            draft_broken=None if broken is None else bool(broken),
+            line_broken=self._adds_error(run, answer.line.text),
+        )
 
     def _write_target(self, run: _Run, line: CompletionLine) -> bool:
         """Append a target's line if it belongs here. True: the draft goes on from it."""
@@ -322,7 +362,10 @@ def _cached(known: Found[Answer], index: int) -> Answer:
 
 
 def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> CompletionLine:
-    return CompletionLine(gated.line.text, Source.DRAFT, tier.model.name, gated.score, reasons, gated.line.tokens)
+    line = gated.line
+    return CompletionLine(
+        line.text, Source.DRAFT, tier.model.name, gated.score, reasons, line.tokens, signals=gated.signals
+    )
 
 
 def _why_kept(gated: GatedLine, behind: Sequence[Tier], deferrals: int) -> tuple[str, ...]:
@@ -333,17 +376,18 @@ def _why_kept(gated: GatedLine, behind: Sequence[Tier], deferrals: int) -> tuple
     return (*gated.reasons, f"unsure, but {deferrals} lines of this completion were deferred already")
 
 
-def _choose(gated: GatedLine, answer: Answer, draft: Tier) -> CompletionLine:
-    """The target's line, unless there is none to speak of."""
+def _choose(gated: GatedLine, answer: Answer, draft: Tier, refused: str) -> CompletionLine:
+    """The target's line, unless there is none to speak of or it is worse than the draft's."""
     if answer.line is None:
         return _drafted(gated, draft, (*gated.reasons, f"the draft's line stays: {answer.reason}"))
-    if not answer.line.text.strip() and gated.line.text.strip():
-        return _drafted(gated, draft, (*gated.reasons, f"the draft's line stays: {answer.tier} gave an empty line"))
+    if refused:
+        return _drafted(gated, draft, (*gated.reasons, f"the draft's line stays: {answer.tier} {refused}"))
     agrees = answer.line.text.rstrip() == gated.line.text.rstrip()
     note = f"{answer.tier} agrees with the draft" if agrees else answer.reason
     # Where the tiers agree, the text is the draft's to the letter: nothing that follows need be redone.
     text = gated.line.text if agrees else answer.line.text
     tokens = gated.line.tokens if agrees else answer.line.tokens
+    reasons = (*gated.reasons, note)
     return CompletionLine(
-        text, Source.TARGET, answer.tier, gated.score, (*gated.reasons, note), tokens, gated.line.text
+        text, Source.TARGET, answer.tier, gated.score, reasons, tokens, gated.line.text, gated.signals
     )

@@ -7,20 +7,31 @@ stops the server: the key falls back to its default and the problem is reported 
 from __future__ import annotations
 
 import os
+import re
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from pydantic.alias_generators import to_camel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Score = Literal["max", "mean", "lookahead", "top-k"]
-Trigger = Literal["signature", "nested-brackets", "multiline-string", "template-literal"]
+Score = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "learned"]
+Measure = Literal["entropy", "probability", "margin", "surprisal"]
+Trigger = Literal[
+    "signature",
+    "nested-brackets",
+    "multiline-string",
+    "template-literal",
+    "raw-string",
+    "regular-expression",
+    "decorator",
+    "type-parameters",
+]
 
 # Files that hold secrets by their nature; .gitignore syntax.
 DEFAULT_NEVER_SEND = (
@@ -109,11 +120,32 @@ class Target(_Section):
     """Fields added to each request, for servers that need them."""
 
 
+class Pattern(_Section):
+    """A regular expression that defers the lines in which it is found."""
+
+    expression: str
+    languages: tuple[str, ...] = ()
+    """LSP identifiers of the languages it is for; empty: all."""
+
+    @field_validator("expression")
+    @classmethod
+    def _compiles(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error as error:
+            raise ValueError(f"is no regular expression: {error}") from None
+        return value
+
+
 class Gate(_Section):
     """When a drafted line is deferred to the target."""
 
     score: Score = "max"
-    """How the entropies of a line's tokens become one score."""
+    """How the uncertainties of a line's tokens become one score; "learned" combines several signals."""
+    measure: Measure = "entropy"
+    """What is aggregated: entropy, 1 - probability, 1 - margin, or surprisal, each in [0, 1]."""
+    syntax: bool = True
+    """Defer a line that adds a syntax error, and refuse a target's that does."""
     tau: float | None = Field(None, ge=0, le=float("inf"), allow_inf_nan=True)
     """Threshold on the normalised score, in [0, 1] or inf; none: from deferral_rate and the model's calibration."""
     deferral_rate: float = Field(0.2, ge=0, le=1)
@@ -124,6 +156,8 @@ class Gate(_Section):
     """k of the score "top-k": the mean of the k highest entropies."""
     triggers: tuple[Trigger, ...] = ("signature", "nested-brackets", "multiline-string", "template-literal")
     """Patterns that defer a line whatever its score."""
+    patterns: dict[str, Pattern] = Field(default_factory=dict)
+    """Patterns of your own, by name."""
 
 
 class Cascade(_Section):

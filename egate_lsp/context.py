@@ -29,10 +29,15 @@ def build(text: str, offset: int, budget: Budget, *, path: str = "", language: s
     offset = min(max(offset, 0), len(text))
     start = _window_start(text, offset, budget.prefix_chars)
     end = _window_end(text, offset, budget.suffix_chars)
-    prefix = _LINE_BREAK.sub("\n", text[start:offset])
+    prefix = _with_lf(text[start:offset])
     # A cursor between \r and \n (some clients round so) must not make two line breaks of one.
-    suffix = _LINE_BREAK.sub("\n", text[offset:end])
-    return FimContext(prefix, suffix, path, language, shape_at(prefix, suffix, language))
+    suffix = _with_lf(text[offset:end])
+    head, tail = _with_lf(text[:start]), _with_lf(text[end:])
+    return FimContext(prefix, suffix, path, language, shape_at(prefix, suffix, language), head, tail)
+
+
+def _with_lf(text: str) -> str:
+    return _LINE_BREAK.sub("\n", text) if "\r" in text else text
 
 
 def shape_at(prefix: str, suffix: str, language: str) -> Shape:

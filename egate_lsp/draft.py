@@ -16,7 +16,7 @@ from egate_lsp.models import Limits
 from egate_lsp.values import DraftLine, Shape, Token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
 
     from egate_lsp.models import Model
     from egate_lsp.values import FimContext
@@ -117,6 +117,12 @@ def _block_admission(context: FimContext, written: Sequence[str], line: str, oth
     return otherwise
 
 
+def repeats_suffix(context: FimContext, line: str) -> bool:
+    """True if `line`, written at the cursor, is the next line of code that stands after it already."""
+    before = context.prefix.rpartition("\n")[2]
+    return _repeats_suffix(context.suffix, before + line, on_own_line=not before.strip())
+
+
 def _repeats_suffix(suffix: str, whole: str, *, on_own_line: bool) -> bool:
     rest = suffix.partition("\n")[2]
     following = next((text for text in rest.split("\n") if text.strip()), None)
@@ -187,6 +193,16 @@ async def draft_lines(
     rest = assembler.flush(complete=count < limits.max_tokens)
     if rest.text.strip() and admission(context, admitted, rest.text, limits.max_lines) is not Admission.STOP:
         yield rest
+
+
+def line_of(tokens: Iterable[Token], *, own_line: bool) -> DraftLine:
+    """The first line of finished tokens; see `one_line`."""
+    assembler = LineAssembler()
+    for token in tokens:
+        for line in assembler.feed(token):
+            if line.text.strip() or not own_line:
+                return line
+    return assembler.flush()
 
 
 async def one_line(model: Model, context: FimContext, limits: Limits) -> DraftLine:

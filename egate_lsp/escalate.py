@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from egate_lsp.draft import one_line
+from egate_lsp.draft import one_line, repeats_suffix
 from egate_lsp.errors import DraftError, EgateError, TargetError, TargetReplyError, TargetTimeout
 from egate_lsp.gate import Rule, judge
 from egate_lsp.models import Limits
@@ -115,6 +115,22 @@ async def rewrite_line(
     if best is None:
         return Answer(None, "", reason, tuple(requests))
     return Answer(best[0], best[1], f"written by {best[1]}", tuple(requests))
+
+
+def refusal(
+    context: FimContext, draft: str, line: str, *, draft_broken: bool | None = None, line_broken: bool | None = None
+) -> str:
+    """Why the draft's line is better than a target's `line` for the hole; "" if it is not. Pure.
+
+    `draft_broken` and `line_broken` tell whether the lines add a syntax error; None: not known.
+    """
+    if not line.strip() and draft.strip():
+        return "gave an empty line"
+    if line_broken and draft_broken is False:
+        return "gave a line that adds a syntax error"
+    if repeats_suffix(context, line) and not repeats_suffix(context, draft):
+        return "repeated the line below"
+    return ""
 
 
 def _ms(started: float, clock: Callable[[], float]) -> float:

@@ -97,6 +97,11 @@ def is_comment(line: str, language: str) -> bool:
     return line.lstrip().startswith(facts(language).line_comments)
 
 
+def is_inside_string(prefix: str, language: str) -> bool:
+    """True if the text ends inside a string of several lines, such as a docstring, as far as counting quotes tells."""
+    return any(prefix.count(quote) % 2 for quote in facts(language).raw_quotes if len(quote) > 1)
+
+
 def opens_block(line: str, language: str) -> bool:
     """True if code after this line is expected deeper indented."""
     text = line.rstrip()

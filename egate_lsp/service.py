@@ -10,6 +10,7 @@ import asyncio
 import dataclasses
 import logging
 import math
+import re
 import time
 from dataclasses import dataclass
 from pathlib import Path, PurePath
@@ -18,11 +19,12 @@ from typing import TYPE_CHECKING, Literal
 import pathspec
 
 from egate_lsp import context as contexts
-from egate_lsp import languages
+from egate_lsp import languages, triggers
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.errors import ConfigError, EgateError, ModelNotFound
 from egate_lsp.escalate import Tier
-from egate_lsp.gate import Rule
+from egate_lsp.feedback import Feedback
+from egate_lsp.gate import DEFAULT_WEIGHTS, Rule
 from egate_lsp.metrics import Metrics
 from egate_lsp.models import catalogue, store
 from egate_lsp.models.engine_process import EngineProcess, EngineState
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
     from egate_lsp.models import Model
     from egate_lsp.models.catalogue import CatalogueEntry
     from egate_lsp.models.sources import Progress
+    from egate_lsp.syntax import Checker
     from egate_lsp.values import Completion
 
 log = logging.getLogger(__name__)
@@ -87,6 +90,7 @@ class Service:
         self.settings = settings
         self._on_status = on_status or (lambda _status: None)
         self._metrics = Metrics()
+        self._feedback = Feedback()
         self._never_send = pathspec.GitIgnoreSpec.from_lines(settings.privacy.never_send)
         self._cascade: Cascade | None = None
         self._broken: EgateError | None = None
@@ -123,16 +127,24 @@ class Service:
         )
         built_ms = (time.monotonic() - building) * 1000.0
         private = self.is_private(document.path)
+        before = document.text[: document.offset]
+        self._feedback.seen(document.path, before)
+        if invoked:
+            self._feedback.asked(document.path, before)
         self._enter()
         try:
             completion = await self._cascade.complete(
-                hole, invoked=invoked, remote=not private and not self._target_paused
+                hole,
+                invoked=invoked,
+                remote=not private and not self._target_paused,
+                unease=self._feedback.unease(document.path, before),
             )
         finally:
             self._leave()
         completion.timing_ms["context"] = built_ms
         if private and self.settings.target.base_url and not completion.note:
             completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
+        self._feedback.shown(document.path, before, completion.text)
         self._metrics.add(completion)
         return completion
 
@@ -147,7 +159,8 @@ class Service:
 
     def accepted(self, completion: Completion, snapshot: Snapshot) -> None:
         """The user took this completion, made at this snapshot."""
-        del completion, snapshot  # the gate will learn from these
+        del completion
+        self._feedback.accepted(snapshot.path)
         self._metrics.accepted += 1
 
     def stats(self) -> dict[str, float]:
@@ -177,7 +190,8 @@ class Service:
 
     async def _open(self) -> None:
         try:
-            self._cascade = Cascade(await self._tiers(), _policy(self.settings))
+            checker = await asyncio.to_thread(_checker) if self.settings.gate.syntax else None
+            self._cascade = Cascade(await self._tiers(), _policy(self.settings), checker)
             self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error
@@ -291,6 +305,13 @@ def open_target(settings: Settings) -> OpenAITarget:
     return OpenAITarget(settings.target, marks=fim.fim if fim else None, order=order)
 
 
+def _checker() -> Checker:
+    """Imported when models are opened, not at the server's start."""
+    from egate_lsp.syntax import Checker
+
+    return Checker()
+
+
 def _target_name(settings: Settings) -> str | None:
     return settings.target.model if settings.target.base_url else None
 
@@ -304,6 +325,10 @@ def _policy(settings: Settings) -> Policy:
         deadline_s=cascade.deadline_ms / 1000.0,
         invoked_deadline_s=cascade.invoked_deadline_ms / 1000.0,
         triggers=tuple(settings.gate.triggers),
+        patterns=tuple(
+            triggers.Pattern(name, re.compile(pattern.expression), pattern.languages)
+            for name, pattern in settings.gate.patterns.items()
+        ),
         show_unsure=cascade.show_unsure,
     )
 
@@ -316,4 +341,11 @@ def _rule(settings: Settings, entry: CatalogueEntry | None) -> Rule:
         tau = catalogue.tau_for(entry, gate.score, gate.deferral_rate)
     if tau is None:
         tau = catalogue.tau_for(catalogue.known(settings.models)[FALLBACK_CALIBRATION], gate.score, gate.deferral_rate)
-    return Rule(gate.score, math.inf if tau is None else tau, gate.lookahead_tokens, gate.top_k)
+    return Rule(
+        gate.score,
+        math.inf if tau is None else tau,
+        gate.lookahead_tokens,
+        gate.top_k,
+        gate.measure,
+        DEFAULT_WEIGHTS if gate.score == "learned" else {},
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egate_lsp import languages
@@ -29,8 +30,32 @@ _NESTED_EXPRESSION = re.compile(r"(?<!\{)\{(?!\{)[^{}]*[(\[{]")
 _RAW_OPENERS = re.compile(r"""R\"\w*\(|\br#+\"|\[=*\[""")
 
 
-def fired(enabled: Iterable[str], prefix: str, written: Sequence[str], line: str, language: str) -> tuple[str, ...]:
-    """Names of the enabled triggers that the line matches, in the order of `enabled`.
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A trigger of the user's own.
+
+    Attributes:
+        expression: searched in the whole line.
+        languages: LSP identifiers; empty: all.
+    """
+
+    name: str
+    expression: re.Pattern[str]
+    languages: tuple[str, ...] = ()
+
+    def matches(self, line: str, language: str) -> bool:
+        return (not self.languages or language in self.languages) and bool(self.expression.search(line))
+
+
+def fired(
+    enabled: Iterable[str],
+    prefix: str,
+    written: Sequence[str],
+    line: str,
+    language: str,
+    patterns: Iterable[Pattern] = (),
+) -> tuple[str, ...]:
+    """Names of the enabled triggers that the line matches, in the order of `enabled`, then the user's own.
 
     `line` is judged as the whole line of the document it will become: for the first one, with what stands before the
     cursor.
@@ -38,7 +63,8 @@ def fired(enabled: Iterable[str], prefix: str, written: Sequence[str], line: str
     whole = line if written else prefix.rpartition("\n")[2] + line
     if languages.is_comment(whole, language):
         return ()
-    return tuple(name for name in enabled if _TRIGGERS[name](whole, language))
+    found = [name for name in enabled if _TRIGGERS[name](whole, language)]
+    return (*found, *(pattern.name for pattern in patterns if pattern.matches(whole, language)))
 
 
 def signature(line: str, language: str) -> bool:
@@ -103,9 +129,54 @@ def template_literal(line: str, language: str) -> bool:
     )
 
 
+def raw_string(line: str, language: str) -> bool:
+    """A raw string literal, in which a backslash is a backslash."""
+    marks = {"python": _RAW_PYTHON, "cpp": _RAW_CPP, "rust": _RAW_RUST, "csharp": _RAW_CSHARP}
+    return language in marks and bool(marks[language].search(line))
+
+
+def regular_expression(line: str, language: str) -> bool:
+    """A call that takes a regular expression, or a literal of one."""
+    if language in _SLASHED and _SLASH_REGEX.search(line):
+        return True
+    return bool(_REGEX_CALL.search(line))
+
+
+def decorator(line: str, language: str) -> bool:
+    """A decorator, annotation or attribute with arguments."""
+    return bool((_ATTRIBUTE if language == "rust" else _DECORATOR).match(line))
+
+
+def type_parameters(line: str, language: str) -> bool:
+    """A declaration that takes type parameters."""
+    return bool((_PYTHON_TYPES if language == "python" else _ANGLE_TYPES).search(line))
+
+
+_RAW_PYTHON = re.compile(r"""(?i)(?<![\w"'])(?:r|rb|br|rf|fr)["']""")
+_RAW_CPP = re.compile(r"""\bR\"""")
+_RAW_RUST = re.compile(r"""\br#*\"""")
+_RAW_CSHARP = re.compile(r"""@\$?\"|\$@\"""")
+_SLASHED = {"javascript", "javascriptreact", "typescript", "typescriptreact", "ruby"}
+_SLASH_REGEX = re.compile(r"(?:[=(,:\[!&|?]|\breturn)\s*/(?![/*\s])(?:\\.|[^/\\\n])+/[a-z]*")
+_REGEX_CALL = re.compile(
+    r"\bre\.(?:compile|match|search|sub|findall|finditer|fullmatch|split)\(|\b(?:new\s+)?RegExp\(|\bRegex(?:::new)?\("
+    r"|\bregexp\.(?:Must)?Compile\(|\bPattern\.compile\(|\bpreg_\w+\("
+)
+_DECORATOR = re.compile(r"^\s*@[\w.]+\s*\(\s*[^)\s]")
+_ATTRIBUTE = re.compile(r"^\s*#!?\[\s*[\w:]+\s*[(=]")
+_PYTHON_TYPES = re.compile(r"\b(?:def|class|type)\s+\w+\s*\[|\bTypeVar\(|\bGeneric\[")
+_ANGLE_TYPES = re.compile(
+    r"\b(?:class|interface|struct|enum|trait|impl|fn|function|func|type|record)\b[^(={]*?<\s*[A-Z]\w*|\btemplate\s*<"
+)
+
 _TRIGGERS: dict[str, Callable[[str, str], bool]] = {
     "signature": signature,
     "nested-brackets": nested_brackets,
     "multiline-string": multiline_string,
     "template-literal": template_literal,
+    "raw-string": raw_string,
+    "regular-expression": regular_expression,
+    "decorator": decorator,
+    "type-parameters": type_parameters,
 }
+NAMES = tuple(_TRIGGERS)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Source(StrEnum):
@@ -29,17 +33,24 @@ class Shape(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class FimContext:
-    """What a model is shown: text before and after the hole, cut to budget, line breaks as LF."""
+    """What a model is shown: text before and after the hole, cut to budget, line breaks as LF.
+
+    Attributes:
+        head, tail: the document's text before the prefix and after the suffix. No model is shown it; the syntax check
+            needs the whole text.
+    """
 
     prefix: str
     suffix: str
     path: str = ""
     language: str = ""
     shape: Shape = Shape.BLOCK
+    head: str = field(default="", repr=False)
+    tail: str = field(default="", repr=False)
 
     def extended(self, text: str) -> FimContext:
         """The same hole after `text` has been written into its beginning."""
-        return FimContext(self.prefix + text, self.suffix, self.path, self.language, self.shape)
+        return replace(self, prefix=self.prefix + text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,12 +98,14 @@ class GatedLine:
     Attributes:
         score: aggregate of the tokens' entropy, normalised by ln|V| into [0, 1]; None where nothing could be scored.
         reasons: why, in words for the user; never empty for a deferred line.
+        signals: what is known of the line's uncertainty, by name; see `signals`.
     """
 
     line: DraftLine
     verdict: Verdict
     score: float | None = None
     reasons: tuple[str, ...] = ()
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +118,7 @@ class CompletionLine:
         reasons: why it was kept, deferred, or not replaced.
         tokens: the tokens of this text where its writer told their probabilities.
         draft: the draft's line where another tier replaced it.
+        signals: what was known of the draft's line, by name; see `signals`.
     """
 
     text: str
@@ -114,6 +128,7 @@ class CompletionLine:
     reasons: tuple[str, ...] = ()
     tokens: tuple[Token, ...] = ()
     draft: str | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

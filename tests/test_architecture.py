@@ -13,11 +13,11 @@ ROOT = Path(egate_lsp.__file__).parent
 RINGS: list[set[str]] = [
     {"egate_lsp", "values", "errors"},
     {
-        "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "gate",
+        "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "render", "models", "models.fim",
     },
     {
-        "context", "triggers", "merge", "places", "models.entropy", "models.healing", "models.reply",
+        "context", "triggers", "merge", "places", "gate", "syntax", "models.entropy", "models.healing", "models.reply",
         "models.catalogue", "models.scripted",
     },
     {"draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process"},
@@ -28,12 +28,19 @@ RINGS: list[set[str]] = [
     {"server"},
     {"transport"},
     {"evaluation"},
+    {"evaluation.problems", "evaluation.recordings", "evaluation.curves", "evaluation.sources", "evaluation.rules",
+     "evaluation.sandbox_child"},
+    {"evaluation.sandbox"},
+    {"evaluation.verdicts"},
+    {"evaluation.gate_bench"},
     {
-        "evaluation.engine_overhead", "evaluation.server_overhead", "evaluation.calibration", "evaluation.bare_loop",
-        "evaluation.startup", "evaluation.problems", "evaluation.recordings",
+        "evaluation.gate_report", "evaluation.engine_overhead", "evaluation.server_overhead",
+        "evaluation.calibration", "evaluation.bare_loop",
+        "evaluation.startup",
     },
     {"cli"},
     {"cli.settings"},
+    {"cli.bench_gate"},
     {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.bench"},
     {"cli.demo"},
     {"__main__"},
@@ -42,20 +49,29 @@ RINGS: list[set[str]] = [
 OWNERS = {
     "llama_cpp": {"models.llamacpp", "evaluation.bare_loop"},
     "openai": {"models.openai_target"},
-    "numpy": {"models.entropy", "models.healing", "models.llamacpp", "evaluation.bare_loop"},
+    "numpy": {
+        "models.entropy",
+        "models.healing",
+        "models.llamacpp",
+        "evaluation.bare_loop",
+        "evaluation.curves",
+        "evaluation.gate_bench",
+    },
+    "tree_sitter": {"syntax"},
     "pygls": {"server", "protocol", "client"},
     "lsprotocol": {"server", "protocol", "client"},
     "httpx2": {"models.sources"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
     "filelock": {"models.store"},
-    "pathspec": {"service"},
+    "pathspec": {"service", "evaluation.sources"},
     "websockets": {"transport"},
 }
 
 PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
-    "gate", "framing", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
+    "gate", "signals", "syntax", "feedback", "framing", "models", "models.fim", "models.entropy", "models.healing",
+    "models.reply",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from egate_lsp.cli.bench_gate import gate
 from egate_lsp.cli.settings import load, set_option
 
 if TYPE_CHECKING:
@@ -80,6 +81,9 @@ def server(*, requests: int) -> None:
     times = asyncio.run(measure(requests=requests))
     click.echo(f"{requests} edits and requests on a 5,000-line file, client's share included:")
     click.echo(f"p50 {times.median:.2f} ms   p95 {times.quantile(0.95):.2f} ms   p99 {times.quantile(0.99):.2f} ms")
+
+
+bench.add_command(gate)
 
 
 async def _scores(settings: Settings, data: Path, limit: int) -> dict[str, Any]:

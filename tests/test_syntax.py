@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from egate_lsp.syntax import Checker
+
+PYTHON = "import os\n\n\ndef area(width, height):\n    ║\n    return size\n\n\nprint(area(1, 2))\n"
+C = "int area(int w, int h) {\n    ║\n    return size;\n}\n"
+
+
+def check(document: str, line: str, language: str, *, complete: bool = True) -> bool | None:
+    before, _, after = document.partition("║")
+    return Checker().adds_error(before, line, after, language, complete=complete)
+
+
+@pytest.mark.parametrize(
+    ("document", "line", "language", "expected"),
+    [
+        (PYTHON, "size = width * height", "python", False),
+        (PYTHON, "size = (width * height", "python", True),
+        (PYTHON, "size == = width", "python", True),
+        (PYTHON, "    size = width", "python", True),  # too deep: tree-sitter alone does not see it
+        (PYTHON, "if width:", "python", True),  # its body is missing
+        ("def f():\n    a = 1\n║\n    return a\n", "    b = (a", "python", True),  # the hole is at its line's start
+        ("def f():\n    a = 1\n║\n    return a\n", "b = a", "python", True),
+        ("def f(a):\n    if a:\n        b = 1\n║\n        b = 2\n", "    elif (a:", "python", True),
+        (C, "int size = w * h;", "c", False),
+        (C, "int size = w * (h;", "c", True),
+        ("const a = [1, ║];\n", "2, 3", "javascript", False),
+        ("const a = [1, ║];\n", "2, 3)", "javascript", True),
+        ("fn main() {\n    ║\n}\n", "let x: u8 = 1;", "rust", False),
+        ("fn main() {\n    ║\n}\n", "let x: = 1;", "rust", True),
+        ("x = ║\n", "1 +", "klingon", None),
+    ],
+)
+def test_a_line_in_sound_code(document, line, language, expected) -> None:
+    assert check(document, line, language) is expected
+
+
+@pytest.mark.parametrize(
+    ("document", "line", "language"),
+    [
+        (PYTHON.replace("return size", "return (size"), "size = width * height", "python"),
+        (PYTHON.replace("(width, height)", "(width, height"), "size = width * height", "python"),
+        (PYTHON.partition("\n    return")[0] + "\n", "if width:", "python"),  # the file ends here: its body will follow
+        (C.replace("size;", "(size;"), "int size = w * h;", "c"),
+        ("int area(int w {\n    ║\n", "int size = w;", "c"),
+        ("class A {\n  f() {\n    ║\n", "return 1;", "javascript"),
+    ],
+)
+def test_a_right_line_in_broken_code_is_not_blamed(document, line, language) -> None:
+    assert check(document, line, language) is False
+
+
+def test_an_unfinished_line_of_a_block_is_no_error() -> None:
+    assert check(PYTHON, "if width:", "python", complete=False) is False
+    assert check(PYTHON, "size = max(width,", "python", complete=False) is False
+    assert check(PYTHON, "size == = width", "python", complete=False) is True
+
+
+def test_a_kept_tree_gives_the_same_answer_as_a_new_one() -> None:
+    kept = Checker()
+    before, _, after = C.partition("║")
+    for line in ("int size = w;", "int size = (w;", "int size = w * h;", "}"):
+        for typed in ("", "int a;\n    ", "int a;\n    int b;\n    "):
+            fresh = Checker().adds_error(before + typed, line, after, "c")
+            assert kept.adds_error(before + typed, line, after, "c") is fresh
+
+
+TEXT = st.text(alphabet="ab=(){}[]:'\"\n\r\t \\#ü€\0;,.", max_size=60)
+
+
+@given(TEXT, TEXT, TEXT, st.sampled_from(["python", "c", "javascript", "none"]), st.booleans())
+def test_no_text_makes_it_fail(before, line, after, language, complete) -> None:
+    assert Checker().adds_error(before, line, after, language, complete=complete) in {True, False, None}
