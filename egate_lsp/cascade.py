@@ -244,7 +244,8 @@ class Cascade:
         policy = self.policy
         fired = triggers.fired(policy.triggers, run.context.prefix, run.written, line.text, language, policy.patterns)
         whole = line.text if run.lines else run.context.prefix.rpartition("\n")[2] + line.text
-        comment = languages.is_comment(whole, language) or languages.is_inside_string(run.here().prefix, language)
+        here = run.here()
+        comment = languages.is_comment(whole, language) or languages.is_inside_string(here.head + here.prefix, language)
         extra = {UNEASE: run.unease} if run.unease and not run.lines else {}
         if (broken := self._adds_error(run, line.text)) is not None:
             extra[SYNTAX] = float(broken)

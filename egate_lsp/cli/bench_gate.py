@@ -120,6 +120,9 @@ def gate(
     if report is not None:
         from egate_lsp.evaluation.gate_report import page
 
+        result["scores"] = [
+            {"score": min(default.score(outcome.signals), 1.0), "right": outcome.draft_right} for outcome in found
+        ]
         report.mkdir(parents=True, exist_ok=True)
         (report / "index.html").write_text(page(result, found), encoding="utf-8")
         click.echo(f"report: {report / 'index.html'}")

@@ -121,7 +121,7 @@ def line_signals(
     found = signals.line_signals(tokens)
     whole = problem.context.prefix.rpartition("\n")[2] + texts[0]
     language = problem.context.language
-    comment = languages.is_comment(whole, language) or languages.is_inside_string(problem.context.prefix, language)
+    comment = languages.is_comment(whole, language) or languages.is_inside_string(problem.before, language)
     found[SYNTAX] = float(broken)
     found["comment"] = float(comment)
     found["disagreement"] = signals.disagreement(

@@ -18,7 +18,18 @@ WRONG_SHOWN = 40
 BINS = 20
 CONTEXT_LINES = 3
 DARKEST = 0.4  # normalised entropy at which a token's shade is full
-_COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#b7791f", "#7d3c98", "#607d8b", "#d35400", "#16a085")
+_COLOURS = (
+    "#1b6ca8",
+    "#c0392b",
+    "#2e8b57",
+    "#b7791f",
+    "#7d3c98",
+    "#607d8b",
+    "#d35400",
+    "#16a085",
+    "#7f6a3d",
+    "#c2185b",
+)
 _STYLE = """
 :root{color-scheme:light dark}
 body{font:15px/1.5 system-ui,sans-serif;max-width:64rem;margin:2rem auto;padding:0 1rem}
@@ -78,8 +89,11 @@ def _curves(rows: Sequence[Mapping[str, Any]], fixed: Mapping[str, float]) -> st
         parts.append(
             f'<polyline fill="none" stroke="{colour}" stroke-width="{width}" stroke-dasharray="{dash}" '
             f'points="{points}"/>'
-            f'<text x="{LEFT + 14}" y="{16 + 15 * index}" style="fill:{colour}">{escape(row["name"])}</text>'
         )
+    legend = " ".join(
+        f'<span style="color:{_COLOURS[index % len(_COLOURS)]}">&#9632;</span> {escape(row["name"])}'
+        for index, row in enumerate(rows)
+    )
     always = place(0.0, fixed["always"]).partition(",")[2]
     parts.append(
         f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{always}" y2="{always}" stroke="currentColor" '
@@ -95,7 +109,7 @@ def _curves(rows: Sequence[Mapping[str, Any]], fixed: Mapping[str, float]) -> st
         parts.append(f'<text x="{LEFT - 6}" y="{y}" text-anchor="end">{value:.3f}</text>')
     return (
         f'<figure><svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img" aria-label="right lines by share">'
-        f"{''.join(parts)}</svg></figure>"
+        f"{''.join(parts)}</svg><figcaption>{legend}</figcaption></figure>"
     )
 
 
