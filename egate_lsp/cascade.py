@@ -322,7 +322,10 @@ def _cached(known: Found[Answer], index: int) -> Answer:
 
 
 def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> CompletionLine:
-    return CompletionLine(gated.line.text, Source.DRAFT, tier.model.name, gated.score, reasons, gated.line.tokens)
+    line = gated.line
+    return CompletionLine(
+        line.text, Source.DRAFT, tier.model.name, gated.score, reasons, line.tokens, verdict=gated.verdict
+    )
 
 
 def _why_kept(gated: GatedLine, behind: Sequence[Tier], deferrals: int) -> tuple[str, ...]:
@@ -345,5 +348,5 @@ def _choose(gated: GatedLine, answer: Answer, draft: Tier) -> CompletionLine:
     text = gated.line.text if agrees else answer.line.text
     tokens = gated.line.tokens if agrees else answer.line.tokens
     return CompletionLine(
-        text, Source.TARGET, answer.tier, gated.score, (*gated.reasons, note), tokens, gated.line.text
+        text, Source.TARGET, answer.tier, gated.score, (*gated.reasons, note), tokens, gated.line.text, gated.verdict
     )

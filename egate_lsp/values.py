@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class Source(StrEnum):
@@ -105,6 +109,8 @@ class CompletionLine:
         reasons: why it was kept, deferred, or not replaced.
         tokens: the tokens of this text where its writer told their probabilities.
         draft: the draft's line where another tier replaced it.
+        verdict: the gate's on the draft's line at this place; None where none was drafted.
+        signals: further measurements of the draft's line, by name.
     """
 
     text: str
@@ -114,6 +120,8 @@ class CompletionLine:
     reasons: tuple[str, ...] = ()
     tokens: tuple[Token, ...] = ()
     draft: str | None = None
+    verdict: Verdict | None = None
+    signals: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
