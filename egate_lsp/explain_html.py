@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from egate_lsp.explain_view import ContextLine, LineFacts, RequestFacts, Span, TokenFacts, View
 
 # From nearly the page's background to the strongest shade. The text on them has a contrast of at least 7 : 1.
-_LIGHT = ((0xFF, 0xFA, 0xE6), (0xFF, 0xA0, 0x50))
-_DARK = ((0x26, 0x22, 0x18), (0x8A, 0x30, 0x00))
+_LIGHT = ((0xFF, 0xF3, 0xCC), (0xFF, 0xA0, 0x50))
+_DARK = ((0x3C, 0x36, 0x22), (0x8A, 0x30, 0x00))
 
 _PAGE = Template("""\
 <!DOCTYPE html>
@@ -94,7 +94,7 @@ code, td.mono { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
 .new.by-target { box-shadow: inset 3px 0 var(--target); }
 .text { white-space: pre-wrap; overflow-wrap: anywhere; tab-size: 4; }
 .context .text, .around { color: var(--soft); }
-.gone .text { color: var(--gone); text-decoration: line-through; }
+.gone .text, .gone .around { color: var(--gone); } .gone del { text-decoration: line-through; }
 .gone .who, .gone-text { color: var(--gone); }
 .cursor { border-left: 2px solid var(--gone); }
 .t { border-radius: 2px; outline: 1px solid transparent; cursor: help; }
@@ -158,7 +158,8 @@ def _shades(ends: tuple[tuple[int, int, int], tuple[int, int, int]]) -> str:
 def _summary(view: View) -> str:
     targets = sum(line.source == "target" for line in view.lines)
     deferred = sum(line.verdict == "defer" for line in view.lines)
-    said = f"{len(view.lines)} lines, {deferred} deferred by the gate, {targets} written or confirmed by a target."
+    many = "1 line" if len(view.lines) == 1 else f"{len(view.lines)} lines"
+    said = f"{many}, {deferred} deferred by the gate, {targets} written or confirmed by a target."
     parts = [f"<p>{said} {_rule(view)}</p>"]
     if view.note or not view.lines:
         parts.append(f'<p class="note" role="note">{_e(view.note or "nothing to show")}</p>')
@@ -191,12 +192,17 @@ def _code(view: View) -> Iterable[str]:
     yield from map(_context, view.above)
     for line in view.lines:
         if line.replaced is not None:
-            yield _row("gone", "", "was", "", _e(line.before + line.replaced))
+            yield _row("gone", "", "was", "", _gone(line.before, line.replaced))
         yield _completed(view, line)
     if view.cursor_line is not None:
         at, before, after = view.cursor_line
         yield _row("context", str(at), "", "", f'{_e(before)}<span class="cursor"></span>{_e(after)}')
     yield from map(_context, view.below)
+
+
+def _gone(before: str, text: str) -> str:
+    written = text.lstrip()
+    return f"{_e(before + text[: len(text) - len(written)])}<del>{_e(written)}</del>"
 
 
 def _context(line: ContextLine) -> str:
@@ -260,7 +266,7 @@ def _card(view: View, line: LineFacts) -> str:
         )
     parts += [f"<p>{_asked(request)}</p>" for request in line.requests]
     if line.signals:
-        parts.append("<h4>Signals</h4>" + _pairs((name, number(value, 4)) for name, value in line.signals))
+        parts.append("<h4>Signals</h4>" + _pairs((name, count(value)) for name, value in line.signals))
     if line.tokens:
         parts.append(_tokens(view, line.tokens))
     return "\n".join([*parts, "</section>"])

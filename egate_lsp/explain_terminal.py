@@ -65,14 +65,18 @@ def _code(view: View) -> Iterator[RenderableType]:
         yield _row(line.number, "", "", Text(_tabs(line.text), style="dim"))
     for facts in view.lines:
         if facts.replaced is not None:
-            gone = Text(_tabs(facts.before + facts.replaced), style="red strike")
-            yield _row(None, "was", "", gone)
+            yield _row(None, "was", "", _gone(facts.before, facts.replaced))
         yield _row(facts.number, facts.source, number(facts.score), _text(view, facts))
     if view.cursor_line is not None:
         at, before, after = view.cursor_line
         yield _row(at, "", "", Text.assemble((_tabs(before), "dim"), ("▏", "bold red"), (_tabs(after), "dim")))
     for line in view.below:
         yield _row(line.number, "", "", Text(_tabs(line.text), style="dim"))
+
+
+def _gone(before: str, text: str) -> Text:
+    written = text.lstrip()
+    return Text.assemble((_tabs(before + text[: len(text) - len(written)]), "dim"), (_tabs(written), "red strike"))
 
 
 def _row(at: int | None, who: str, score: str, text: Text) -> Table:
@@ -120,7 +124,7 @@ def _details(view: View, line: LineFacts) -> Iterator[RenderableType]:
     for request in line.requests:
         yield _indented(Text(f"asked {_told(request)}"))
     if line.signals:
-        said = ", ".join(f"{name} {number(value, 4)}" for name, value in line.signals)
+        said = ", ".join(f"{name} {count(value)}" for name, value in line.signals)
         yield _indented(Text(f"signals: {said}"))
     if line.uncertain:
         yield _indented(_tokens(view, line.uncertain[:MOST_TOKENS]))
@@ -138,7 +142,7 @@ def _tokens(view: View, tokens: Iterable[TokenFacts]) -> Table:
     table.add_column("likeliest", style="dim")
     for token in tokens:
         table.add_row(
-            Text(token.label, style=_background(view.step(token.normalised))),
+            Text.assemble((token.label, _background(view.step(token.normalised)))),
             *(number(value) for value in (token.entropy, token.normalised, token.probability, token.margin)),
             " ".join(number(probability) for probability in token.top[:5]),
         )

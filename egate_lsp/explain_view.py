@@ -219,8 +219,8 @@ def number(value: float | None, digits: int = 3) -> str:
 
 
 def count(value: float) -> str:
-    """A counter: whole if it is whole."""
-    return f"{int(value)}" if math.isfinite(value) and value == int(value) else number(value)
+    """A counter or a signal: without a fraction if it is whole."""
+    return f"{int(value)}" if math.isfinite(value) and value == int(value) else number(value, 4)
 
 
 def _split_last(lines: list[str]) -> tuple[list[str], str]:

@@ -291,7 +291,7 @@ def test_the_terminal_tells_the_same() -> None:
         "src/area.py:6", "radius = shape.diameter / 2", "return radius", "verdict defer",
         "draft's score 0.420, τ 0.110", "tokens 820 in, 14",
         "pattern: nested-brackets", "agreement 0.7500", "0.610 0.200 0.100", "big: answered, 412 ms",
-        "connection refused: <none>", "draft first line 120.5 ms", "generated tokens 41", "hit rate 0.250",
+        "connection refused: <none>", "draft first line 120.5 ms", "generated tokens 41", "hit rate 0.2500", "depth 2",
     ):  # fmt: skip
         assert fact in text
         assert all(len(row) <= 60 for row in printed(story(), width=60).splitlines())
