@@ -365,7 +365,14 @@ def _cached(known: Found[Answer], index: int) -> Answer:
 def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> CompletionLine:
     line = gated.line
     return CompletionLine(
-        line.text, Source.DRAFT, tier.model.name, gated.score, reasons, line.tokens, signals=gated.signals
+        line.text,
+        Source.DRAFT,
+        tier.model.name,
+        gated.score,
+        reasons,
+        line.tokens,
+        verdict=gated.verdict,
+        signals=gated.signals,
     )
 
 
@@ -390,5 +397,5 @@ def _choose(gated: GatedLine, answer: Answer, draft: Tier, refused: str) -> Comp
     tokens = gated.line.tokens if agrees else answer.line.tokens
     reasons = (*gated.reasons, note)
     return CompletionLine(
-        text, Source.TARGET, answer.tier, gated.score, reasons, tokens, gated.line.text, gated.signals
+        text, Source.TARGET, answer.tier, gated.score, reasons, tokens, gated.line.text, gated.verdict, gated.signals
     )

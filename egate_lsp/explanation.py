@@ -31,6 +31,8 @@ def _line(line: CompletionLine) -> dict[str, Any]:
         "reasons": list(line.reasons),
         "tier": line.tier,
         "draft": line.draft,
+        "verdict": None if line.verdict is None else line.verdict.value,
+        "signals": {name: _rounded(value) for name, value in line.signals.items()},
         "tokens": [_token(token) for token in line.tokens],
     }
 

@@ -118,6 +118,7 @@ class CompletionLine:
         reasons: why it was kept, deferred, or not replaced.
         tokens: the tokens of this text where its writer told their probabilities.
         draft: the draft's line where another tier replaced it.
+        verdict: the gate's on the draft's line at this place; None where none was drafted.
         signals: what was known of the draft's line, by name; see `signals`.
     """
 
@@ -128,6 +129,7 @@ class CompletionLine:
     reasons: tuple[str, ...] = ()
     tokens: tuple[Token, ...] = ()
     draft: str | None = None
+    verdict: Verdict | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
 
 

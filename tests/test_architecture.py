@@ -20,7 +20,11 @@ RINGS: list[set[str]] = [
         "context", "triggers", "merge", "places", "gate", "syntax", "models.entropy", "models.healing", "models.reply",
         "models.catalogue", "models.scripted",
     },
-    {"draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process"},
+    {"explain_view"},
+    {
+        "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
+        "explain_html", "explain_terminal",
+    },
     {"escalate", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
     {"cascade"},
     {"service"},
@@ -71,7 +75,7 @@ OWNERS = {
 PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "signals", "syntax", "feedback", "framing", "models", "models.fim", "models.entropy", "models.healing",
-    "models.reply",
+    "models.reply", "explain_view", "explain_html", "explain_terminal",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -62,6 +62,49 @@ def test_complete_for_a_person(tmp_path: Path, source: Path) -> None:
     assert "requests: none" in result.output
 
 
+def test_complete_explained(tmp_path: Path, source: Path) -> None:
+    place = f"{source}:3:4"
+    page = tmp_path / "why.html"
+    told = run(tmp_path, "complete", place, "--explain", "--html", str(page))
+
+    assert told.exit_code == 0
+    assert "verdict defer" in told.output
+    assert "least certain" in told.output
+    assert "but there is no target to ask" in page.read_text(encoding="utf-8")
+    written = run(tmp_path, "complete", place, "--html", str(page), "--json")
+    assert json.loads(written.stdout)["lines"][0]["verdict"] == "defer"
+
+
+@pytest.mark.parametrize(
+    ("spot", "options"),
+    [
+        ("", []),
+        ("", ["--line", "3"]),
+        (":0:0", []),
+        (":3:4", ["--line", "3"]),
+        (":3:4", ["--json", "--explain"]),
+        (":3", []),
+    ],
+)
+def test_a_place_must_be_given_once(tmp_path: Path, source: Path, spot: str, options: list[str]) -> None:
+    assert run(tmp_path, "complete", f"{source}{spot}", *options).exit_code == 2
+
+
+def test_a_page_that_cannot_be_written(tmp_path: Path, source: Path) -> None:
+    result = run(tmp_path, "complete", f"{source}:3:4", "--html", str(tmp_path / "absent" / "why.html"))
+
+    assert result.exit_code == 1
+    assert "cannot be written" in result.output
+
+
+def test_a_file_may_have_colons_in_its_name(tmp_path: Path, source: Path) -> None:
+    odd = tmp_path / "sample.py:3:4"
+    odd.write_text("x = ", encoding="utf-8")
+    result = run(tmp_path, "complete", str(odd), "--line", "1", "--column", "4", "--json")
+
+    assert json.loads(result.stdout)["range"]["start"] == {"line": 0, "character": 4}
+
+
 def test_an_override(tmp_path: Path, source: Path) -> None:
     place = ("complete", str(source), "--line", "3", "--column", "4")
     result = run(tmp_path, *place, "--json", "--set", "gate.tau=0.9", "--set", "gate.score=mean")
