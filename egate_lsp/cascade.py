@@ -10,15 +10,15 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from egate_lsp import languages, triggers
+from egate_lsp.assess import Assessment, assess
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.draft import Admission, admission, draft_lines
 from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Answer, Tier, refusal, rewrite_line
-from egate_lsp.gate import SYNTAX, UNEASE, judge
+from egate_lsp.gate import UNEASE, judge
 from egate_lsp.merge import assemble
 from egate_lsp.models import Limits
-from egate_lsp.values import Completion, CompletionLine, DraftLine, Shape, Source, TierRequest, Verdict
+from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -221,7 +221,7 @@ class Cascade:
             if line is None or (not line.complete and run.lines):
                 return False
             run.timing_ms.setdefault("draft_first_line", (time.monotonic() - drafting) * 1000.0)
-            gated = self._judge(run, line)
+            gated, known = self._judge(run, line)
             if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
                 run.lines.append(_drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals)))
                 continue
@@ -233,48 +233,28 @@ class Cascade:
                 run.lines.append(_drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON)))
                 continue
             run.requests.extend(answer.requests)
-            replaced = _choose(gated, answer, self.tiers[0], self._refusal(run, gated, answer))
+            replaced = _choose(gated, answer, self.tiers[0], self._refusal(run, line.text, known, answer))
             if replaced.text.rstrip() == line.text.rstrip():
                 run.lines.append(replaced)
                 continue
             return self._write_target(run, replaced)
 
-    def _judge(self, run: _Run, line: DraftLine) -> GatedLine:
-        language = run.context.language
+    def _judge(self, run: _Run, line: DraftLine) -> tuple[GatedLine, Assessment]:
+        known = self._assess(run, line.text)
+        extra = known.signals
+        if run.unease and not run.lines:
+            extra[UNEASE] = run.unease
+        gated = judge(line, self.tiers[0].rule, known.triggers, comment=known.comment, extra=extra, faults=known.faults)
+        return gated, known
+
+    def _assess(self, run: _Run, text: str) -> Assessment:
         policy = self.policy
-        fired = triggers.fired(policy.triggers, run.context.prefix, run.written, line.text, language, policy.patterns)
-        whole = line.text if run.lines else run.context.prefix.rpartition("\n")[2] + line.text
-        here = run.here()
-        comment = languages.is_comment(whole, language) or languages.is_inside_string(here.head + here.prefix, language)
-        extra = {UNEASE: run.unease} if run.unease and not run.lines else {}
-        if (broken := self._adds_error(run, line.text)) is not None:
-            extra[SYNTAX] = float(broken)
-        return judge(line, self.tiers[0].rule, fired, comment=comment, extra=extra)
+        return assess(run.here(), text, self.checker, enabled=policy.triggers, patterns=policy.patterns)
 
-    def _adds_error(self, run: _Run, text: str) -> bool | None:
-        """Does the line add a syntax error to the document? None: not known."""
-        if self.checker is None:
-            return None
-        here = run.here()
-        return self.checker.adds_error(
-            here.head + here.prefix,
-            text,
-            here.suffix + here.tail,
-            here.language,
-            complete=here.shape is Shape.LINE,
-        )
-
-    def _refusal(self, run: _Run, gated: GatedLine, answer: Answer) -> str:
+    def _refusal(self, run: _Run, drafted: str, known: Assessment, answer: Answer) -> str:
         if answer.line is None:
             return ""
-        broken = gated.signals.get(SYNTAX)
-        return refusal(
-            run.here(),
-            gated.line.text,
-            answer.line.text,
-            draft_broken=None if broken is None else bool(broken),
-            line_broken=self._adds_error(run, answer.line.text),
-        )
+        return refusal(run.here(), drafted, answer.line.text, known, self._assess(run, answer.line.text))
 
     def _write_target(self, run: _Run, line: CompletionLine) -> bool:
         """Append a target's line if it belongs here. True: the draft goes on from it."""

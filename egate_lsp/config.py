@@ -20,7 +20,7 @@ from pydantic.alias_generators import to_camel
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-Score = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "learned"]
+Score = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "opening", "learned"]
 Measure = Literal["entropy", "probability", "margin", "surprisal"]
 Trigger = Literal[
     "signature",
@@ -137,6 +137,17 @@ class Pattern(_Section):
         return value
 
 
+class Calibrated(_Section):
+    """What `egate-lsp calibrate` measured of a draft model; see `calibration.Calibration`."""
+
+    taus: dict[str, tuple[tuple[float, float], ...]] = Field(default_factory=dict)
+    """By rule, such as "max entropy": pairs of a share of lines and the score that this share reaches."""
+    weights: dict[str, float] = Field(default_factory=dict)
+    """Of the score "learned": signal and weight, and "bias"."""
+    note: str = ""
+    """What it was measured on."""
+
+
 class Gate(_Section):
     """When a drafted line is deferred to the target."""
 
@@ -145,7 +156,8 @@ class Gate(_Section):
     measure: Measure = "entropy"
     """What is aggregated: entropy, 1 - probability, 1 - margin, or surprisal, each in [0, 1]."""
     syntax: bool = True
-    """Defer a line that adds a syntax error, and refuse a target's that does."""
+    """Look for faults: a line that adds a syntax error or, in Python, leaves a name undefined or unused is deferred
+    sooner, and a target's line with such a fault is refused."""
     tau: float | None = Field(None, ge=0, le=float("inf"), allow_inf_nan=True)
     """Threshold on the normalised score, in [0, 1] or inf; none: from deferral_rate and the model's calibration."""
     deferral_rate: float = Field(0.2, ge=0, le=1)
@@ -158,6 +170,8 @@ class Gate(_Section):
     """Patterns that defer a line whatever its score."""
     patterns: dict[str, Pattern] = Field(default_factory=dict)
     """Patterns of your own, by name."""
+    calibrations: dict[str, Calibrated] = Field(default_factory=dict)
+    """By draft model; written by `egate-lsp calibrate`."""
 
 
 class Cascade(_Section):

@@ -15,6 +15,7 @@ from egate_lsp.values import DraftLine, TierRequest, Verdict
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from egate_lsp.assess import Assessment
     from egate_lsp.models import Model
     from egate_lsp.values import FimContext
 
@@ -117,17 +118,14 @@ async def rewrite_line(
     return Answer(best[0], best[1], f"written by {best[1]}", tuple(requests))
 
 
-def refusal(
-    context: FimContext, draft: str, line: str, *, draft_broken: bool | None = None, line_broken: bool | None = None
-) -> str:
-    """Why the draft's line is better than a target's `line` for the hole; "" if it is not. Pure.
-
-    `draft_broken` and `line_broken` tell whether the lines add a syntax error; None: not known.
-    """
+def refusal(context: FimContext, draft: str, line: str, of_draft: Assessment, of_line: Assessment) -> str:
+    """Why the draft's line is better than a target's `line` for the hole; "" if it is not. Pure."""
     if not line.strip() and draft.strip():
         return "gave an empty line"
-    if line_broken and draft_broken is False:
+    if of_line.broken and of_draft.broken is False:
         return "gave a line that adds a syntax error"
+    if of_line.name_fault and not of_draft.faults:
+        return f"gave a line with a fault: {of_line.name_fault}"
     if repeats_suffix(context, line) and not repeats_suffix(context, draft):
         return "repeated the line below"
     return ""

@@ -1,7 +1,7 @@
 """Stage 3 of 5: keep a drafted line, or defer it. Pure; calibration and the benches run this very function.
 
-A line's score is an aggregate of its tokens' uncertainties (`signals`), or a logistic combination of several signals
-whose weights were fitted for *gain*: target right and draft wrong.
+A line's score is an aggregate of its tokens' uncertainties (`signals`), moved by the faults that are found in it, or a
+logistic combination of several signals whose weights were fitted for *gain*: target right and draft wrong.
 """
 
 from __future__ import annotations
@@ -11,24 +11,20 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal
 
-from egate_lsp.signals import Measure, aggregate, combine, line_signals, uncertainty
+from egate_lsp.signals import Measure, combine, line_signals
 from egate_lsp.values import GatedLine, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from egate_lsp.values import DraftLine, Token
+    from egate_lsp.values import DraftLine
 
-Score = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "learned"]
+Score = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "opening", "learned"]
 
 SYNTAX = "syntax"  # the signal of a line that adds a syntax error: 1, else 0
+NAMES = "names"  # the signal of a line that leaves a name undefined or unused: 1, else 0; see `names`
 UNEASE = "unease"  # the signal of what the user did here, in [-1, 1]; see `feedback`
-SWAY = 0.5  # how far unease moves a score: half of the way to 1, or to 0
-
-
-# Fitted for gain (target right, draft wrong) by logistic regression on the lines that docs/gate.md names, with the
-# default pair. Further signals did not help: cross-validated by problem, seven other sets recovered no more.
-DEFAULT_WEIGHTS: Mapping[str, float] = MappingProxyType({"bias": -2.77, "probability-max": 2.4, SYNTAX: 1.09})
+SWAY = 0.5  # how far a fault or unease moves a score: half of the way to 1, or to 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +49,8 @@ class Rule:
 
     @property
     def name(self) -> str:
-        """For reasons: "max entropy", "learned score"."""
-        return "learned score" if self.score == "learned" else f"{self.score} {self.measure}"
+        """Of calibrations and reasons: "max entropy", "learned"."""
+        return "learned" if self.score == "learned" else f"{self.score} {self.measure}"
 
 
 def judge(
@@ -64,40 +60,46 @@ def judge(
     *,
     comment: bool = False,
     extra: Mapping[str, float] | None = None,
+    faults: Sequence[str] = (),
 ) -> GatedLine:
     """The verdict on a line. `triggers` are names of patterns that it or the text before it matches; `extra` are
-    signals that its tokens do not tell, such as "syntax".
+    signals that its tokens do not tell, such as "syntax"; `faults` say in words what those found wrong.
 
     A comment is not judged by its entropy: there the score says less than chance about errors (AUROC 0.38 against
     0.72 in code, arXiv 2606.09577). With tau = 0 every line is deferred; raising tau never defers more.
     """
     signals = line_signals(line.tokens, window=rule.lookahead_tokens, top_k=rule.top_k) | dict(extra or {})
-    score = None if comment else line_score(line.tokens, rule, signals)
-    broken = bool(signals.get(SYNTAX)) and rule.score != "learned" and math.isfinite(rule.tau)
+    score = None if comment else line_score(signals, rule)
+    known = 0.0 if comment else faulted(score or 0.0, signals, rule)
+    weighed = swayed(known, signals.get(UNEASE, 0.0))
     reasons = [f"pattern: {name}" for name in triggers]
-    if broken and not comment:
-        reasons.append("it adds a syntax error")
-    weighed = swayed(score or 0.0, signals.get(UNEASE, 0.0))
     if weighed >= rule.tau:
-        told = f"{rule.name} {score or 0.0:.3f}" + (
-            f", {weighed:.3f} after what you did here" if weighed != score else ""
-        )
+        told = f"{rule.name} {score or 0.0:.3f}"
+        if known != (score or 0.0):
+            told += f", {known:.3f} for its faults"
+        if weighed != known:
+            told += f", {weighed:.3f} after what you did here"
+        reasons += () if comment else faults
         reasons.append(f"{told} >= {rule.tau:.3f}{_because(rule, signals)}")
     verdict = Verdict.DEFER if reasons else Verdict.KEEP
     if not reasons:
-        reasons.append("a comment" if comment else _certain(score, rule))
+        reasons.append("a comment" if comment else _certain(weighed if score is not None else None, rule))
     return GatedLine(line, verdict, score, tuple(reasons), signals)
 
 
-def line_score(tokens: Sequence[Token], rule: Rule, signals: Mapping[str, float] | None = None) -> float | None:
-    """The line's score by the rule, in [0, 1]; None if no token votes."""
-    values = [value for token in tokens if (value := uncertainty(token, rule.measure)) is not None]
-    if not values:
-        return None
+def line_score(signals: Mapping[str, float], rule: Rule) -> float | None:
+    """The score that the line's signals have by the rule, in [0, 1], its faults apart; None if no token votes."""
     if rule.score != "learned":
-        return aggregate(values, rule.score, window=rule.lookahead_tokens, top_k=rule.top_k)
-    known = line_signals(tokens, window=rule.lookahead_tokens, top_k=rule.top_k) if signals is None else signals
-    return combine(known, rule.weights)
+        return signals.get(f"{rule.measure}-{rule.score}")
+    return combine(signals, rule.weights) if "tokens" in signals else None
+
+
+def faulted(score: float, signals: Mapping[str, float], rule: Rule) -> float:
+    """The score after what is wrong with the line: half of the way to 1, so that a fault tells and yet one tau holds
+    the rate of all that is deferred. A learned score weighs faults by itself. In [0, 1]."""
+    if rule.score == "learned" or not (signals.get(SYNTAX) or signals.get(NAMES)):
+        return score
+    return swayed(score, 1.0)
 
 
 def swayed(score: float, unease: float) -> float:
@@ -111,7 +113,7 @@ def _because(rule: Rule, signals: Mapping[str, float]) -> str:
         return ""
     parts = {name: weight * signals.get(name, 0.0) for name, weight in rule.weights.items() if name != "bias"}
     raised = sorted((name for name, part in parts.items() if part > 0), key=parts.__getitem__, reverse=True)[:2]
-    told = ["it adds a syntax error" if name == SYNTAX else f"{name} {signals[name]:.2f}" for name in raised]
+    told = [f"{name} {signals[name]:.2f}" for name in raised]
     return f" ({', '.join(told)})" if told else ""
 
 

@@ -20,11 +20,12 @@ import pathspec
 
 from egate_lsp import context as contexts
 from egate_lsp import languages, triggers
+from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.errors import ConfigError, EgateError, ModelNotFound
 from egate_lsp.escalate import Tier
 from egate_lsp.feedback import Feedback
-from egate_lsp.gate import DEFAULT_WEIGHTS, Rule
+from egate_lsp.gate import Rule
 from egate_lsp.metrics import Metrics
 from egate_lsp.models import catalogue, store
 from egate_lsp.models.engine_process import EngineProcess, EngineState
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCRIPTED = "scripted:"
-# Share of lines that score above tau where a model has no calibration of its own: the default draft's.
+# Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
 
 State = Literal["starting", "fetching", "loading", "ready", "working", "asking-target", "paused", "error", "off"]
@@ -206,24 +207,22 @@ class Service:
 
     async def _tiers(self) -> Sequence[Tier]:
         settings = self.settings
-        draft, entry = await self._draft()
-        limits = settings.draft.max_tokens
-        rule = _rule(settings, entry)
-        tiers = [Tier(draft, rule, limits)]
+        draft = await self._draft()
+        tiers = [Tier(draft, draft_rule(settings), settings.draft.max_tokens)]
         if settings.target.base_url:
             tiers.append(Tier(open_target(settings), Rule(), settings.target.max_tokens))
         return tiers
 
-    async def _draft(self) -> tuple[Model, CatalogueEntry | None]:
+    async def _draft(self) -> Model:
         settings = self.settings
-        entry = catalogue.known(settings.models).get(settings.draft.model)
         try:
-            return await open_draft(settings, on_state=self._engine_state), entry
+            return await open_draft(settings, on_state=self._engine_state)
         except ModelNotFound:
+            entry = catalogue.known(settings.models).get(settings.draft.model)
             if not settings.models.auto_pull or entry is None:
                 raise
         await self._fetch(entry)
-        return await open_draft(settings, on_state=self._engine_state), entry
+        return await open_draft(settings, on_state=self._engine_state)
 
     async def _fetch(self, entry: CatalogueEntry) -> Path:
         loop = asyncio.get_running_loop()
@@ -333,19 +332,21 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _rule(settings: Settings, entry: CatalogueEntry | None) -> Rule:
+def calibration_of(settings: Settings) -> Calibration:
+    """What is known of the draft model: the user's own measurement over what is shipped for it, or for the default."""
+    model = settings.draft.model
+    base = shipped(model) or shipped(FALLBACK_CALIBRATION) or Calibration()
+    own = settings.gate.calibrations.get(model)
+    return Calibration(own.taus, own.weights, own.note).over(base) if own else base
+
+
+def draft_rule(settings: Settings) -> Rule:
     """The draft tier's rule: tau as set, or from the wanted deferral rate by the model's calibration."""
     gate = settings.gate
+    known = calibration_of(settings)
+    weights = known.weights if gate.score == "learned" else {}
+    rule = Rule(gate.score, math.inf, gate.lookahead_tokens, gate.top_k, gate.measure, weights)
     tau = gate.tau
-    if tau is None and entry is not None:
-        tau = catalogue.tau_for(entry, gate.score, gate.deferral_rate)
     if tau is None:
-        tau = catalogue.tau_for(catalogue.known(settings.models)[FALLBACK_CALIBRATION], gate.score, gate.deferral_rate)
-    return Rule(
-        gate.score,
-        math.inf if tau is None else tau,
-        gate.lookahead_tokens,
-        gate.top_k,
-        gate.measure,
-        DEFAULT_WEIGHTS if gate.score == "learned" else {},
-    )
+        tau = tau_for(known.taus.get(rule.name, ()), gate.deferral_rate)
+    return dataclasses.replace(rule, tau=tau)

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from egate_lsp.values import Token
 
 Measure = Literal["entropy", "probability", "margin", "surprisal"]
-Aggregate = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first"]
+Aggregate = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "opening"]
 
 MEASURES: tuple[Measure, ...] = ("entropy", "probability", "margin", "surprisal")
-AGGREGATES: tuple[Aggregate, ...] = ("max", "mean", "sum", "top-k", "quantile", "lookahead", "first")
+AGGREGATES: tuple[Aggregate, ...] = ("max", "mean", "sum", "top-k", "quantile", "lookahead", "first", "opening")
 QUANTILE = 0.75
 # How far up its bounds the entropy is put where only the k likeliest probabilities are known. Fitted on the tokens of
 # the development half of HumanEval-Infilling; docs/gate.md has the error for each k.
@@ -99,8 +99,8 @@ def aggregate(values: Sequence[float], how: Aggregate, *, window: int = 4, top_k
     """A line's score from its tokens' uncertainties; None if there are none.
 
     "sum" is 1 - prod(1 - x): a sum that stays in [0, 1]; for "probability" one less the line's own probability.
-    "lookahead" is the highest mean over `window` tokens in a row, "first" the mean of the first three, "quantile" the
-    third quartile.
+    "lookahead" is the highest mean over `window` tokens in a row, "first" the mean of the first three, "opening" the
+    first alone, "quantile" the third quartile.
     """
     if not values:
         return None
@@ -119,6 +119,8 @@ def aggregate(values: Sequence[float], how: Aggregate, *, window: int = 4, top_k
             return highest_window(values, window)
         case "first":
             return _mean(values[:3])
+        case "opening":
+            return values[0]
 
 
 def highest_window(values: Sequence[float], width: int) -> float:
@@ -137,7 +139,7 @@ def line_signals(tokens: Sequence[Token], *, window: int = 4, top_k: int = 5) ->
             score = aggregate(values, how, window=window, top_k=top_k)
             if score is not None:
                 found[f"{measure}-{how}"] = score
-        if values and measure == "entropy":
+        if values:
             found["tokens"] = float(len(values))
     return found
 

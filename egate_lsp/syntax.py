@@ -211,7 +211,7 @@ def _goes_on(before: str, line: str, language: str) -> bool:
 
 def _python_adds_error(before: str, line: str, after: str) -> bool | None:
     """By Python's own parser, on the top-level block around the hole; None if that cannot tell."""
-    head, tail = _block(before, after)
+    head, tail = python_block(before, after)
     if len(head) + len(line) + len(tail) > MAX_BLOCK_CHARS:
         return None
     if _parses(head + line + tail):
@@ -233,9 +233,9 @@ def _fillings(before: str, after: str) -> Iterator[str]:
             yield from (indent[len(start) :] + text for text in _OWN_LINE)
 
 
-def _block(before: str, after: str) -> tuple[str, str]:
-    """The part of the text from the last top-level statement that begins before the cursor's line to the next one
-    after it."""
+def python_block(before: str, after: str) -> tuple[str, str]:
+    """Of Python: the part of the text from the last top-level statement that begins before the cursor's line to the
+    next one after it."""
     line_start = before.rfind("\n") + 1
     start = line_start
     while start > 0 and not _begins_statement(before, start):

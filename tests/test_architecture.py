@@ -17,10 +17,11 @@ RINGS: list[set[str]] = [
         "render", "models", "models.fim",
     },
     {
-        "context", "triggers", "merge", "places", "gate", "syntax", "models.entropy", "models.healing", "models.reply",
-        "models.catalogue", "models.scripted",
+        "context", "triggers", "merge", "places", "gate", "syntax", "calibration", "models.entropy", "models.healing",
+        "models.reply", "models.catalogue", "models.scripted",
     },
-    {"explain_view"},
+    {"explain_view", "names"},
+    {"assess"},
     {
         "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal",
@@ -32,14 +33,16 @@ RINGS: list[set[str]] = [
     {"server"},
     {"transport"},
     {"evaluation"},
-    {"evaluation.problems", "evaluation.recordings", "evaluation.curves", "evaluation.sources", "evaluation.rules",
+    {"evaluation.problems", "evaluation.recordings", "evaluation.curves", "evaluation.sources",
      "evaluation.sandbox_child"},
     {"evaluation.sandbox"},
     {"evaluation.verdicts"},
+    {"evaluation.outcomes"},
+    {"evaluation.rules"},
     {"evaluation.gate_bench"},
     {
         "evaluation.gate_report", "evaluation.engine_overhead", "evaluation.server_overhead",
-        "evaluation.calibration", "evaluation.bare_loop",
+        "evaluation.bare_loop",
         "evaluation.startup",
     },
     {"cli"},
@@ -62,6 +65,7 @@ OWNERS = {
         "evaluation.gate_bench",
     },
     "tree_sitter": {"syntax"},
+    "pyflakes": {"names"},
     "pygls": {"server", "protocol", "client"},
     "lsprotocol": {"server", "protocol", "client"},
     "httpx2": {"models.sources"},
@@ -74,8 +78,8 @@ OWNERS = {
 
 PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
-    "gate", "signals", "syntax", "feedback", "framing", "models", "models.fim", "models.entropy", "models.healing",
-    "models.reply", "explain_view", "explain_html", "explain_terminal",
+    "gate", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing", "models", "models.fim",
+    "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html", "explain_terminal",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

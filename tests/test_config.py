@@ -44,7 +44,7 @@ def test_camel_case_keys_are_the_same_keys() -> None:
         ({"gate": {"tau": "high"}}, "gate.tau", "number"),
         ({"gate": {"tau": -1}}, "gate.tau", "greater than or equal to 0"),
         ({"gate": {"tau": math.nan}}, "gate.tau", "got nan"),
-        ({"gate": {"score": "best"}}, "gate.score", "'quantile', 'lookahead', 'first' or 'learned'"),
+        ({"gate": {"score": "best"}}, "gate.score", "'first', 'opening' or 'learned'"),
         ({"gate": {"treshold": 1}}, "gate.treshold", "is not a setting"),
         ({"draft": 7}, "draft", "dictionary"),
         ({"draft": {"max_lines": 0}}, "draft.max_lines", "greater than or equal to 1"),

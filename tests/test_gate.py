@@ -6,7 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.gate import Rule, judge, line_score
+from egate_lsp.gate import Rule, judge
+from egate_lsp.gate import line_score as score_of_signals
+from egate_lsp.signals import line_signals
 from egate_lsp.values import DraftLine, Token, Verdict
 
 V = 1000
@@ -16,6 +18,10 @@ SCORES = ["max", "mean", "lookahead", "top-k"]
 def line(*shares: float, piece: bytes = b"x") -> DraftLine:
     """A line whose tokens have these normalised entropies."""
     return DraftLine("text", tuple(Token(piece, entropy=share * math.log(V), vocabulary=V) for share in shares))
+
+
+def line_score(tokens, rule):
+    return score_of_signals(line_signals(tokens, window=rule.lookahead_tokens, top_k=rule.top_k), rule)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +78,19 @@ def test_a_comment_is_not_judged_by_entropy() -> None:
 
     assert gated.verdict is Verdict.KEEP
     assert gated.score is None
+
+
+@given(st.floats(0, 1), st.floats(0, 1), st.sampled_from(["syntax", "names"]))
+def test_a_fault_raises_the_score_and_keeps_the_order_of_faulty_lines(first, second, fault) -> None:
+    low, high = sorted((first, second))
+    sound = judge(line(low), Rule("max", low + (1 - low) / 4 + 1e-6), extra={fault: 0.0})
+    faulty = judge(line(low), Rule("max", low + (1 - low) / 4), extra={fault: 1.0}, faults=("it is odd",))
+    surer = judge(line(high), Rule("max", low + (1 - low) / 4), extra={fault: 1.0})
+
+    assert sound.verdict is Verdict.KEEP
+    assert faulty.verdict is surer.verdict is Verdict.DEFER
+    assert "it is odd" in faulty.reasons
+
+
+def test_a_fault_alone_never_defers_where_the_user_wants_none_deferred() -> None:
+    assert judge(line(1.0), Rule("max", math.inf), extra={"syntax": 1.0}).verdict is Verdict.KEEP

@@ -1,21 +1,38 @@
 from __future__ import annotations
 
-from egate_lsp.evaluation import gate_bench, rules
-from egate_lsp.evaluation.gate_bench import Outcome
+import pytest
+
+from egate_lsp.calibration import shipped
+from egate_lsp.evaluation import gate_bench, outcomes, problems, rules
 from egate_lsp.evaluation.gate_report import page
+from egate_lsp.evaluation.outcomes import Outcome
 from egate_lsp.evaluation.problems import Problem
+from egate_lsp.evaluation.recordings import RecordedModel
+from egate_lsp.evaluation.verdicts import Verdicts
+from egate_lsp.gate import Rule
+from egate_lsp.models import scripted
+from egate_lsp.models.scripted import ScriptedModel
+from egate_lsp.syntax import Checker
 from egate_lsp.values import FimContext, Shape, Token
+
+RULE = Rule("max")
+
+
+def hole(shape: Shape = Shape.LINE) -> FimContext:
+    return FimContext("if a < b and '</script>':\n", "\n", "f.py", "python", shape)
 
 
 def outcome(number: int, entropy: float, *, draft: bool, target: bool, chosen: bool | None = None) -> Outcome:
-    hole = FimContext("if a < b and '</script>':\n", "\n", "f.py", "python", Shape.LINE)
-    problem = Problem(f"p{number}", f"g{number}", "set", hole, "right", hole.prefix, hole.suffix)
+    problem = Problem(f"p{number}", f"g{number}", "set", hole(), "right", hole().prefix, hole().suffix)
     tokens = (Token(b"a < b", entropy=2.0, vocabulary=1000),)
-    found = {"entropy-max": entropy, "syntax": 0.0}
+    found = {"entropy-max": entropy, "tokens": 1.0, "syntax": 0.0}
     right = target if chosen is None else chosen
-    return Outcome(problem, found, "a < b", "t", "t", draft, target, right, 3, tokens)
+    return Outcome(problem, (found,), found, "a < b", "t", "t", draft, target, right, target_tokens=3, tokens=tokens)
 
 
+CALIBRATION = shipped("qwen2.5-coder-0.5b")
+assert CALIBRATION is not None
+WEIGHTS = CALIBRATION.weights
 FOUND = [
     outcome(0, 0.9, draft=False, target=True),
     outcome(1, 0.8, draft=True, target=False, chosen=True),
@@ -26,7 +43,7 @@ FOUND = [
 
 
 def rows() -> dict[str, dict]:
-    return {row["name"]: row for row in gate_bench.table(FOUND, [*rules.rivals(), *rules.ours()], seed=1)}
+    return {row["name"]: row for row in gate_bench.table(FOUND, [*rules.rivals(), *rules.ours(RULE, WEIGHTS)], seed=1)}
 
 
 def at(row: dict, share: float) -> float:
@@ -45,6 +62,7 @@ def test_the_table_has_the_fixed_names_and_refusing_a_worse_line_pays() -> None:
 def test_the_report_escapes_code_and_shades_tokens() -> None:
     table = list(rows().values())
     result = {
+        "default": "max entropy",
         "n": 5, "groups": 5, "data": ["a<b"], "date": "2026-01-01", "models": {"m": "0" * 64}, "rules": table,
         "differences": {"random": []}, "scores": [{"score": 0.3, "right": True}],
     }  # fmt: skip
@@ -57,7 +75,71 @@ def test_the_report_escapes_code_and_shades_tokens() -> None:
 
 def test_half_of_the_problems_sets_tau_for_the_other_half() -> None:
     many = [outcome(number, number / 200, draft=True, target=True) for number in range(200)]
-    default = next(rule for rule in rules.ours() if rule.name == "default")
+    default = next(rule for rule in rules.ours(RULE, WEIGHTS) if rule.name == "default")
 
     for row in gate_bench.realised(many, default):
         assert abs(row["realised"] - row["wanted"]) < 0.08
+
+
+BLOCK = FimContext("def f(a):\n", "\n\nprint(f(1))\n", "f.py", "python", Shape.BLOCK)
+AUTHOR = "    b = a + 1\n    return b"
+CHECK = ("call", "assert f(1) == 2")
+
+
+def model(name: str, tokens: list[tuple[str, float]], folder) -> RecordedModel:
+    async def opened() -> ScriptedModel:
+        return ScriptedModel([scripted.Rule("", tuple(tokens))], name=name)
+
+    return RecordedModel(name, folder / f"{name}.jsonl", opened)
+
+
+async def written(folder, draft: str, target: str) -> tuple[list[Outcome], RecordedModel, RecordedModel]:
+    found = [
+        Problem(f"p{number}", f"g{number}", "set", BLOCK, AUTHOR, BLOCK.prefix, BLOCK.suffix, CHECK)
+        for number in range(4)
+    ]
+    models = model("draft", [(draft, 3.0)], folder), model("target", [(target, 0.1)], folder)
+    verdicts = Verdicts(folder / "verdicts.json")
+    collected = await outcomes.collect(found, *models, Checker(), verdicts, lambda *_: None)
+    return collected, *models
+
+
+@pytest.mark.parametrize(
+    ("draft", "target", "expected"),
+    [
+        ("    b = a - 1\n    return b", "    b = a + 1\n    return b", (False, True, True)),
+        ("    b = a + 1\n    return b", "    b = a + 1\n    return (b", (True, False, True)),  # refused: it breaks
+        ("    b = a + 1\n    return b", "    b = a + 1\n    return c", (True, False, True)),  # refused: no such name
+    ],
+)
+async def test_a_block_is_tested_as_a_whole_and_judged_line_by_line(tmp_path, draft, target, expected) -> None:
+    found, _, _ = await written(tmp_path, draft, target)
+    first = found[0]
+
+    assert (first.draft_right, first.target_right, first.chosen_right) == expected
+    assert len(first.lines) == 2
+    assert first.lines[0]["entropy-max"] > 0.4
+    assert first.lines[1].get("names", 0.0) == 0.0
+
+
+async def test_the_live_cascade_asks_the_target_where_the_replay_defers(tmp_path) -> None:
+    found, draft, target = await written(tmp_path, "    return a", "    return a + 1")
+    default = rules.named(rules.ours(RULE, WEIGHTS), "default")
+    verdicts = Verdicts(tmp_path / "verdicts.json")
+    live = await gate_bench.live(
+        found, draft, target, RULE, default, Checker(), verdicts, lambda *_: None, rates=(0.0, 1.0)
+    )
+
+    assert [row["pass_at_1"] for row in live] == [0.0, 1.0]
+    assert [row["share"] for row in live] == [0.0, 1.0]
+
+
+def test_each_line_of_a_block_becomes_a_hole_after_the_authors_lines() -> None:
+    first, second = problems.by_line(
+        [Problem("p", "g", "set", BLOCK, AUTHOR, BLOCK.prefix, BLOCK.suffix, CHECK), FOUND[0].problem]
+    )
+
+    assert (first.expected, first.complete, first.tests) == ("    b = a + 1", False, None)
+    assert second.context.prefix == "def f(a):\n    b = a + 1\n"
+    assert second.program(second.expected) == BLOCK.prefix + AUTHOR + BLOCK.suffix
+    assert second.complete

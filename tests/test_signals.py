@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from egate_lsp import signals
-from egate_lsp.gate import DEFAULT_WEIGHTS, Rule, judge
+from egate_lsp.gate import Rule, judge
 from egate_lsp.values import DraftLine, Token, Verdict
 
 V = 1000
@@ -70,18 +70,13 @@ def test_candidates_that_differ_in_white_space_agree() -> None:
 
 def test_a_learned_score_names_what_raised_it() -> None:
     line = DraftLine("x", (Token(b"x", logprob=-3.0, entropy=3.0, vocabulary=V),))
-    gated = judge(line, Rule("learned", 0.2, weights=DEFAULT_WEIGHTS), extra={"syntax": 1.0})
+    weights = {"bias": -2.8, "probability-max": 2.4, "syntax": 1.1}
+    extra, faults = {"syntax": 1.0}, ("it adds a syntax error",)
+    gated = judge(line, Rule("learned", 0.2, weights=weights), extra=extra, faults=faults)
 
     assert gated.verdict is Verdict.DEFER
-    assert "probability-max 0.95" in gated.reasons[0]
-    assert "syntax error" in gated.reasons[0]
-
-
-def test_a_line_that_adds_a_syntax_error_is_deferred_unless_nothing_is() -> None:
-    line = DraftLine("x", (Token(b"x", entropy=0.0, vocabulary=V),))
-
-    assert judge(line, Rule("max", 0.9), extra={"syntax": 1.0}).verdict is Verdict.DEFER
-    assert judge(line, Rule("max", math.inf), extra={"syntax": 1.0}).verdict is Verdict.KEEP
+    assert gated.reasons[0] == "it adds a syntax error"
+    assert "probability-max 0.95, syntax 1.00" in gated.reasons[1]
 
 
 @given(st.floats(0, 1), st.floats(0, 1), st.floats(-1, 1))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import datetime as dt
 import json
 import platform
@@ -19,10 +20,10 @@ from egate_lsp.cli.settings import load, set_option
 from egate_lsp.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from egate_lsp.config import Settings
-    from egate_lsp.evaluation.gate_bench import Outcome
+    from egate_lsp.evaluation.outcomes import Outcome
     from egate_lsp.evaluation.problems import Problem
     from egate_lsp.evaluation.recordings import RecordedModel
     from egate_lsp.models.catalogue import CatalogueEntry
@@ -33,8 +34,11 @@ AGAINST = (
     "SynConfRoute: mean log-probability of the first 3, and parse",
     "first-token margin",
     "probability max",
+    "surprisal sum",
     "entropy max",
     "entropy mean",
+    "entropy lookahead",
+    "always",
 )
 
 
@@ -59,6 +63,14 @@ AGAINST = (
 )
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write index.html to this folder.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@click.option("--live/--replay", default=True, show_default=True, help="Run the cascade itself too, at four rates.")
+@click.option(
+    "--branches",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0, 8),
+    help="Drafts beside the greedy one, for the rule of their disagreement; they double the draft's time.",
+)
 @click.option("--all-rules", is_flag=True, help="Show every measure and aggregate, not only the main rules.")
 @set_option
 def gate(
@@ -71,6 +83,8 @@ def gate(
     resume: bool,
     report: Path | None,
     json_file: Path | None,
+    live: bool,
+    branches: int,
     all_rules: bool,
     overrides: Sequence[str],
 ) -> None:
@@ -80,92 +94,107 @@ def gate(
     identical text and an interrupted run goes on. Generated code is run in a child process with limits on time,
     memory, files, processes and network.
     """
-    from egate_lsp.evaluation import gate_bench, problems, rules
+    from egate_lsp.evaluation import problems
 
     settings = load(overrides)
     drawn = [
         problem
         for path in data
         for problem in (
-            _cut(path, limit or 200, seed, settings) if path.is_dir() else problems.read(path, limit=limit, seed=seed)
+            cut(path, limit or 200, seed, settings) if path.is_dir() else problems.read(path, limit=limit, seed=seed)
         )
     ]
     if not drawn:
         raise ConfigError("There is no problem in that data.", hint="Is it a folder with source files?")
     console = Console(stderr=True)
-    found = asyncio.run(_outcomes(settings, drawn, draft, target, console, resume=resume))
-    compared = [*rules.rivals(), *rules.ours()]
+    if not resume:
+        for name in (draft, target):
+            recording(name, settings).unlink(missing_ok=True)
+    run = _Run(settings, draft, target, seed, branches, console)
     result: dict[str, Any] = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}",
         "models": {name: _entry(name, settings).sha256 for name in (draft, target)},
-        "n": len(found),
-        "groups": len({outcome.problem.group for outcome in found}),
         "seed": seed,
         "data": [path.name for path in data],
-        "oracle_share": sum(outcome.target_right > outcome.draft_right for outcome in found) / len(found),
     }
-    rows = gate_bench.table(found, compared, seed=seed)
-    result["differences"] = gate_bench.differences(rows, AGAINST)
-    default = next(rule for rule in compared if rule.name == "default")
-    result["realised"] = gate_bench.realised(found, default, seed=seed)
-    result["target_tokens"] = {str(share): gate_bench.target_tokens(found, default, share) for share in (0.2, 0.4, 1.0)}
-    result["triggers"] = gate_bench.triggers_pay(found)
-    for row in rows:
-        row.pop("samples")
-    result["rules"] = rows
-    _show(result, all_rules=all_rules)
+    found, main = asyncio.run(run.measured(drawn, live=live))
+    result |= main
+    show(result, all_rules=all_rules)
+    if lines := problems.by_line(drawn):
+        _, result["by_line"] = asyncio.run(run.measured(lines, live=False))
+        click.echo("\nThe several-line holes line by line, each after the author's lines; right is the author's text:")
+        show(result["by_line"], all_rules=all_rules)
     if json_file is not None:
-        json_file.write_text(json.dumps(result, indent=1), encoding="utf-8")
+        json_file.write_text(
+            json.dumps({key: result[key] for key in result if key != "scores"}, indent=1), encoding="utf-8"
+        )
     if report is not None:
         from egate_lsp.evaluation.gate_report import page
 
-        result["scores"] = [
-            {"score": min(default.score(outcome.signals), 1.0), "right": outcome.draft_right} for outcome in found
-        ]
         report.mkdir(parents=True, exist_ok=True)
         (report / "index.html").write_text(page(result, found), encoding="utf-8")
         click.echo(f"report: {report / 'index.html'}")
 
 
-def _cut(folder: Path, count: int, seed: int, settings: Settings) -> list[Problem]:
-    from egate_lsp import context
-    from egate_lsp.evaluation import problems, sources
+class _Run:
+    """What stays the same for all the holes of a run."""
 
-    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
-    return problems.cut(sources.files(folder), root=folder, count=count, seed=seed, budget=budget)
+    def __init__(self, settings: Settings, draft: str, target: str, seed: int, branches: int, console: Console) -> None:
+        self.settings, self.draft, self.target = settings, draft, target
+        self.seed, self.branches, self.console = seed, branches, console
+
+    async def measured(self, drawn: Sequence[Problem], *, live: bool) -> tuple[list[Outcome], dict[str, Any]]:
+        """Both models' texts for the holes, and all that is told of them."""
+        from egate_lsp.evaluation import gate_bench, outcomes, rules
+        from egate_lsp.evaluation.verdicts import Verdicts
+        from egate_lsp.service import calibration_of, draft_rule
+        from egate_lsp.syntax import Checker
+
+        of_draft = self.settings.model_copy(
+            update={"draft": self.settings.draft.model_copy(update={"model": self.draft})}
+        )
+        rule = draft_rule(of_draft)
+        compared = [*rules.rivals(), *rules.ours(rule, calibration_of(of_draft).weights)]
+        if not self.branches:
+            compared = [each for each in compared if not each.name.startswith("disagreement")]
+        default = rules.named(compared, "default")
+        draft, target = recorded(self.draft, self.settings), recorded(self.target, self.settings)
+        checker, verdicts = Checker(), Verdicts(cache_folder() / "verdicts.json")
+        try:
+            with bars(self.console) as progress:
+                found = await outcomes.collect(
+                    drawn, draft, target, checker, verdicts, progress, branches=self.branches
+                )
+                rows = gate_bench.table(found, compared, seed=self.seed)
+                result: dict[str, Any] = {
+                    "n": len(found),
+                    "groups": len({outcome.problem.group for outcome in found}),
+                    "default": rule.name,
+                    "oracle_share": sum(outcome.target_right > outcome.draft_right for outcome in found) / len(found),
+                    "differences": gate_bench.differences(rows, AGAINST),
+                    "realised": gate_bench.realised(found, default, seed=self.seed),
+                    "triggers": gate_bench.triggers_pay(found),
+                    "scores": [
+                        {"score": min(default.of(outcome), 1.0), "right": outcome.draft_right} for outcome in found
+                    ],
+                }
+                if live:
+                    result["live"] = await gate_bench.live(
+                        found, draft, target, rule, default, checker, verdicts, progress, seed=self.seed
+                    )
+        finally:
+            await draft.aclose()
+            await target.aclose()
+        for row in rows:
+            row.pop("samples")
+        result["rules"] = rows
+        return found, result
 
 
-def _entry(name: str, settings: Settings) -> CatalogueEntry:
-    from egate_lsp.models import catalogue
-
-    return catalogue.find(name, settings.models)
-
-
-def recorded(name: str, settings: Settings, *, resume: bool) -> RecordedModel:
-    """A model of the catalogue with its recordings in the user's cache directory."""
-    from egate_lsp.evaluation.recordings import RecordedModel
-    from egate_lsp.service import open_draft
-
-    of_model = settings.model_copy(update={"draft": settings.draft.model_copy(update={"model": name})})
-    path = cache_folder() / f"{name}-{_entry(name, settings).sha256[:12]}.jsonl"
-    if not resume:
-        path.unlink(missing_ok=True)
-    return RecordedModel(name, path, lambda: open_draft(of_model))  # type: ignore[arg-type,return-value]
-
-
-def cache_folder() -> Path:
-    """Where recordings are kept."""
-    return Path(platformdirs.user_cache_dir("egate-lsp", appauthor=False)) / "recordings"
-
-
-async def _outcomes(
-    settings: Settings, drawn: Sequence[Problem], draft: str, target: str, console: Console, *, resume: bool
-) -> list[Outcome]:
-    from egate_lsp.evaluation import gate_bench
-    from egate_lsp.evaluation.verdicts import Verdicts
-    from egate_lsp.syntax import Checker
-
+@contextlib.contextmanager
+def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """Progress bars, one for each stage by its name."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, transient=True) as bar:
         tasks: dict[str, Any] = {}
@@ -175,36 +204,63 @@ async def _outcomes(
                 tasks[stage] = bar.add_task(stage, total=total)
             bar.update(tasks[stage], completed=done + 1)
 
-        return await gate_bench.outcomes(
-            drawn,
-            recorded(draft, settings, resume=resume),
-            recorded(target, settings, resume=resume),
-            Checker(),
-            Verdicts(cache_folder() / "verdicts.json"),
-            progress,
-        )
+        yield progress
+
+
+def cut(folder: Path, count: int, seed: int, settings: Settings) -> list[Problem]:
+    """Lines hidden at random in the folder's sources."""
+    from egate_lsp import context
+    from egate_lsp.evaluation import problems, sources
+
+    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
+    root = folder if folder.is_dir() else folder.parent
+    files = sources.files(folder, settings.privacy.never_send)
+    return problems.cut(files, root=root, count=count, seed=seed, budget=budget)
+
+
+def _entry(name: str, settings: Settings) -> CatalogueEntry:
+    from egate_lsp.models import catalogue
+
+    return catalogue.find(name, settings.models)
+
+
+def recording(name: str, settings: Settings) -> Path:
+    """Where the recordings of a model of the catalogue are kept."""
+    return cache_folder() / f"{name}-{_entry(name, settings).sha256[:12]}.jsonl"
+
+
+def recorded(name: str, settings: Settings) -> RecordedModel:
+    """A model of the catalogue with its recordings in the user's cache directory."""
+    from egate_lsp.evaluation.recordings import RecordedModel
+    from egate_lsp.service import open_draft
+
+    of_model = settings.model_copy(update={"draft": settings.draft.model_copy(update={"model": name})})
+    return RecordedModel(name, recording(name, settings), lambda: open_draft(of_model))
+
+
+def cache_folder() -> Path:
+    """Where recordings are kept."""
+    return Path(platformdirs.user_cache_dir("egate-lsp", appauthor=False)) / "recordings"
 
 
 MAIN = {
     "random",
     "oracle",
     "learned",
-    "probability max, syntax first",
     *AGAINST,
-    "entropy lookahead",
     "entropy top-k",
-    "surprisal sum",
 }
 
 
-def _show(result: dict[str, Any], *, all_rules: bool) -> None:
+def show(result: dict[str, Any], *, all_rules: bool) -> None:
+    """The comparison in the terminal."""
     console = Console()
     rows = {row["name"]: row for row in result["rules"]}
     console.print(
         f"{result['n']} lines of {result['groups']} problems; "
         f"the draft alone {rows['never']['curve'][0]['pass_at_1']:.3f}, "
         f"always the target {rows['always']['curve'][0]['pass_at_1']:.3f}, "
-        f"only the target is right on {result['oracle_share']:.1%}"
+        f"only the target is right on {result['oracle_share']:.1%}; default: {result['default']}"
     )
     table = Table(title="share of the gap recovered (right lines) when this share of lines is deferred")
     for column in ("rule", "AUROC err", "gain", "10 %", "20 %", "30 %", "40 %", "50 %"):
@@ -232,6 +288,11 @@ def _show(result: dict[str, Any], *, all_rules: bool) -> None:
     console.print(gaps)
     for row in result["realised"]:
         console.print(f"tau set on one half for {row['wanted']:.0%}: {row['realised']:.1%} deferred on the other")
+    for row in result.get("live", ()):
+        console.print(
+            f"live, {row['wanted']:.0%} wanted: {row['share']:.1%} of {row['lines']} lines deferred, "
+            f"{row['pass_at_1']:.3f} right ({row['low']:.3f} to {row['high']:.3f})"
+        )
     for name, row in result["triggers"].items():
         console.print(
             f"trigger {name}: {row['lines']} lines, draft right {row['draft']:.2f}, target right {row['target']:.2f}"

@@ -10,7 +10,7 @@ from egate_lsp import signals
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from egate_lsp.evaluation.gate_bench import Outcome
+    from egate_lsp.evaluation.outcomes import Outcome
     from egate_lsp.values import Token
 
 WIDTH, HEIGHT, LEFT, BOTTOM = 640, 380, 60, 40

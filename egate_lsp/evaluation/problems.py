@@ -9,7 +9,7 @@ import ast
 import gzip
 import json
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp import context as contexts
@@ -37,6 +37,7 @@ class Problem:
         before, after: the text around the hole, whole.
         tests: how a completion is tested, if it can be: `("call", code)` is run after the program, `("io", pairs)` is
             its standard input and output.
+        complete: False if more of the code below the hole is missing than the hole's own text.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Problem:
     before: str
     after: str
     tests: tuple[str, Any] | None = None
+    complete: bool = True
 
     def program(self, completion: str) -> str:
         """The whole text with the hole filled."""
@@ -114,6 +116,35 @@ def _safim(row: dict[str, Any], dataset: str) -> Problem:
     return Problem(row["split_id"], row["task_id"], dataset, context, expected, before, after, tests)
 
 
+def by_line(problems: Iterable[Problem]) -> list[Problem]:
+    """Each line of the several-line holes as a hole of its own, after the author's lines before it and with only the
+    text after the hole below it, as the cascade writes it. Blank lines are passed over; right is the author's text."""
+    found = []
+    for problem in problems:
+        hole = problem.context
+        if hole.shape is Shape.LINE:
+            continue
+        lines = problem.expected.split("\n")
+        for index, line in enumerate(lines):
+            if line.strip():
+                above = "\n".join([*lines[:index], ""]) if index else ""
+                inner = replace(hole.extended(above), shape=Shape.LINE)
+                name = f"{problem.name}#{index + 1}"
+                before = problem.before + above
+                found.append(
+                    replace(
+                        problem,
+                        name=name,
+                        context=inner,
+                        expected=line,
+                        before=before,
+                        tests=None,
+                        complete=index == len(lines) - 1,
+                    )
+                )
+    return found
+
+
 def cut(files: Iterable[Path], *, root: Path, count: int, seed: int = 7, budget: contexts.Budget) -> list[Problem]:
     """Lines hidden at random in source files, one third each with the cursor at the line's start, after its
     indentation, and in mid-line. Blank lines, comments and very short lines are not hidden; a file gives at most a
@@ -154,6 +185,6 @@ def _cut_file(path: Path, root: Path, count: int, chance: random.Random, budget:
         start = sum(len(other) + 1 for other in lines[:number])
         before, after = text[: start + column], text[start + len(line) :]
         hole = contexts.build(before + after, len(before), budget, path=path.name, language=language)
-        hole = FimContext(hole.prefix, hole.suffix, hole.path, hole.language, Shape.LINE)
+        hole = replace(hole, shape=Shape.LINE)
         found.append(Problem(f"{name}:{number + 1}:{column}", name, root.name, hole, line[column:], before, after))
     return found

