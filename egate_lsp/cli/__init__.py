@@ -17,6 +17,7 @@ _COMMANDS = {
     "demo": "egate_lsp.cli.demo",
     "models": "egate_lsp.cli.models",
     "doctor": "egate_lsp.cli.doctor",
+    "calibrate": "egate_lsp.cli.calibrate",
     "bench": "egate_lsp.cli.bench",
 }
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import datetime as dt
+import hashlib
 import json
 import platform
 from pathlib import Path
@@ -109,7 +110,7 @@ def gate(
     console = Console(stderr=True)
     if not resume:
         for name in (draft, target):
-            recording(name, settings).unlink(missing_ok=True)
+            recorded(name, settings).forget()
     run = _Run(settings, draft, target, seed, branches, console)
     result: dict[str, Any] = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
@@ -224,18 +225,17 @@ def _entry(name: str, settings: Settings) -> CatalogueEntry:
     return catalogue.find(name, settings.models)
 
 
-def recording(name: str, settings: Settings) -> Path:
-    """Where the recordings of a model of the catalogue are kept."""
-    return cache_folder() / f"{name}-{_entry(name, settings).sha256[:12]}.jsonl"
-
-
 def recorded(name: str, settings: Settings) -> RecordedModel:
-    """A model of the catalogue with its recordings in the user's cache directory."""
+    """A local model, by its catalogue name or path, with its recordings in the user's cache directory."""
     from egate_lsp.evaluation.recordings import RecordedModel
+    from egate_lsp.models import catalogue
     from egate_lsp.service import open_draft
 
     of_model = settings.model_copy(update={"draft": settings.draft.model_copy(update={"model": name})})
-    return RecordedModel(name, recording(name, settings), lambda: open_draft(of_model))
+    entry = catalogue.known(settings.models).get(name)
+    known = entry.sha256 if entry and entry.sha256 else hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()
+    path = cache_folder() / f"{entry.name if entry else Path(name).stem}-{known[:12]}.jsonl"
+    return RecordedModel(name, path, lambda: open_draft(of_model))
 
 
 def cache_folder() -> Path:

@@ -41,24 +41,18 @@ pre{font:13px/1.45 ui-monospace,monospace;background:#8881;padding:.6rem;overflo
 """
 
 
-def page(result: Mapping[str, Any], found: Sequence[Outcome], *, shown: Sequence[str] = ()) -> str:
+def page(result: Mapping[str, Any], found: Sequence[Outcome]) -> str:
     """The whole page: the curve against random, oracle and rivals, a histogram of scores, the lines that the draft got
     wrong with their tokens shaded by entropy."""
-    rows = [row for row in result["rules"] if len(row["curve"]) > 1]
-    names = list(shown) or ["default", "random", "oracle", *result["differences"]]
-    drawn = [row for name in dict.fromkeys(names) for row in rows if row["name"] == name]
-    fixed = {row["name"]: row["curve"][0]["pass_at_1"] for row in result["rules"] if len(row["curve"]) == 1}
     models = "".join(f"<li>{escape(name)}: <code>{escape(sha)}</code></li>" for name, sha in result["models"].items())
     return f"""<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>egate-lsp: deferral rules compared</title><style>{_STYLE}</style>
 <h1>Deferral rules compared</h1>
-<p>{result["n"]} lines of {result["groups"]} problems or files ({escape(", ".join(result["data"]))}), {result["date"]}.
-The draft alone is right on {fixed["never"]:.1%}, always asking the target on {fixed["always"]:.1%}.</p>
+<p>{result["n"]} lines of {result["groups"]} problems or files ({escape(", ".join(result["data"]))}),
+{result["date"]}.</p>
 <ul>{models}</ul>
-<h2>Right lines by share of lines deferred</h2>
-{_curves(drawn, fixed)}
-{_table(rows)}
-<h2>Scores of the default rule</h2>
+{_comparison(result)}
+<h2>Scores of the default rule: {escape(result["default"])}</h2>
 {_histogram(result.get("scores", []))}
 <h2>Lines that the draft got wrong</h2>
 <p>The darker a token, the higher its entropy. Of {sum(not outcome.draft_right for outcome in found)} such lines the
@@ -66,6 +60,45 @@ first {WRONG_SHOWN} are shown.</p>
 {_wrong(found)}
 </html>
 """
+
+
+def _comparison(result: Mapping[str, Any]) -> str:
+    """What deferring is worth by share and rule; nothing where no target was asked."""
+    if not result["rules"]:
+        return "<p>No target was asked: what a share of lines is worth is not known.</p>"
+    rows = [row for row in result["rules"] if len(row["curve"]) > 1]
+    names = ["default", "random", "oracle", *result["differences"]]
+    drawn = [row for name in dict.fromkeys(names) for row in rows if row["name"] == name]
+    fixed = {row["name"]: row["curve"][0]["pass_at_1"] for row in result["rules"] if len(row["curve"]) == 1}
+    return f"""<p>The draft alone is right on {fixed["never"]:.1%}, always asking the target on {fixed["always"]:.1%},
+and on {fixed["always, the target's line refused where it is worse"]:.1%} if its line is refused where it is worse.</p>
+<h2>Right lines by share of lines deferred</h2>
+{_curves(drawn, fixed)}
+{_table(rows)}
+{_calibrated(result)}"""
+
+
+def _calibrated(result: Mapping[str, Any]) -> str:
+    """By share: tau, and what the user would see."""
+    if not result.get("rows"):
+        return ""
+    body = "".join(
+        f"<tr><td>{row['share']:.0%}</td><td>{'never' if row['tau'] is None else format(row['tau'], '.4f')}</td>"
+        + "".join(
+            f"<td>{row[name][0]:.3f} ({row[name][1]:.2f} to {row[name][2]:.2f})</td>"
+            for name in ("exact", "similarity", "parses")
+        )
+        + "</tr>"
+        for row in result["rows"]
+    )
+    low, high = result["rate_interval"]
+    return f"""<h2>What is shown, by share of lines deferred</h2>
+<table>
+<tr><th>share</th><th>tau</th><th>the author's line</th><th>edit similarity</th><th>adds no syntax error</th></tr>
+{body}
+</table>
+<p>Chosen: {result["rate"]:.0%} of lines, tau {result["tau"]:.4f}. On other code like this the share will be between
+{low:.0%} and {high:.0%}, with 95 %.</p>"""
 
 
 def _curves(rows: Sequence[Mapping[str, Any]], fixed: Mapping[str, float]) -> str:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from egate_lsp import merge, signals, triggers
 from egate_lsp.assess import assess
 from egate_lsp.draft import draft_lines, line_of, one_line
+from egate_lsp.errors import EgateError
 from egate_lsp.escalate import refusal
+from egate_lsp.evaluation.metered import BudgetSpent
 from egate_lsp.models import Limits, Search
 from egate_lsp.values import CompletionLine, Shape, Source
 
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
 
 ONE_LINE = Limits(96, 1)
 BLOCK = Limits(192, 16)
+PAUSES_S = (2.0, 8.0, 30.0)  # before a failed request is tried again
 COMMENT = "comment"  # the signal of a line that the gate does not judge
 DISAGREEMENT = "disagreement"
 
@@ -60,10 +64,19 @@ class Outcome:
     tokens: tuple[Token, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """What the draft wrote for a hole; `disagreement` of its candidates, if there were any; `usage` of the engine."""
+
+    lines: Sequence[DraftLine]
+    disagreement: float | None
+    usage: Mapping[str, float]
+
+
 async def collect(
     problems: Sequence[Problem],
     draft: RecordedModel,
-    target: RecordedModel | None,
+    target: RecordedModel,
     checker: Checker,
     verdicts: Verdicts,
     progress: Progress,
@@ -74,45 +87,92 @@ async def collect(
     other's time. What is recorded already is not written again.
 
     Args:
-        target: None: nothing is known of a target; the draft's text stands for it.
         branches: drafts beside the greedy one, for their disagreement.
 
     Raises:
         EgateError: a model cannot be loaded, or a target cannot answer.
     """
-    drafts, others = [], []
-    for index, problem in enumerate(problems):
-        progress(f"{draft.name} drafts", index, len(problems))
-        lines, disagreement = await _drafted(draft, problem.context, branches)
-        drafts.append(lines)
-        others.append(disagreement)
-    await draft.aclose()
-    answers = drafts
-    if target is not None:
-        answers = []
+    drafts = await draft_all(problems, draft, progress, branches=branches)
+    answers = await answer_all(problems, target, progress)
+    return judge_all(problems, drafts, answers, checker, verdicts, progress)
+
+
+async def draft_all(
+    problems: Sequence[Problem], draft: RecordedModel, progress: Progress, *, branches: int = 0
+) -> list[Drafted]:
+    """The draft's text for each problem; closes the model."""
+    found = []
+    try:
+        for index, problem in enumerate(problems):
+            progress(f"{draft.name} drafts", index, len(problems))
+            found.append(await _drafted(draft, problem.context, branches))
+    finally:
+        await draft.aclose()
+    return found
+
+
+async def answer_all(
+    problems: Sequence[Problem], target: RecordedModel, progress: Progress
+) -> list[Sequence[DraftLine]]:
+    """The target's text for each problem, as far as its budget goes; closes the model."""
+    found: list[Sequence[DraftLine]] = []
+    try:
         for index, problem in enumerate(problems):
             progress(f"{target.name} writes", index, len(problems))
-            answers.append(await written(target, problem.context))
+            found.append(await _patiently(target, problem.context))
+    except BudgetSpent:
+        pass
+    finally:
         await target.aclose()
+    return found
+
+
+def judge_all(
+    problems: Sequence[Problem],
+    drafts: Sequence[Drafted],
+    answers: Sequence[Sequence[DraftLine]] | None,
+    checker: Checker,
+    verdicts: Verdicts,
+    progress: Progress,
+) -> list[Outcome]:
+    """What became of the problems that have an answer. Without answers nothing is known of a target: the draft's text
+    stands for it."""
     result = []
-    for index, problem in enumerate(problems):
-        progress("tests", index, len(problems))
-        found = outcome(problem, drafts[index], answers[index], checker, verdicts)
-        if (disagreement := others[index]) is not None:
-            lines_with = tuple({**line, DISAGREEMENT: disagreement} for line in found.lines)
-            found = replace(found, lines=lines_with, signals={**found.signals, DISAGREEMENT: disagreement})
+    count = len(drafts) if answers is None else len(answers)
+    for index in range(count):
+        progress("tests", index, count)
+        drafted = drafts[index]
+        answer = drafted.lines if answers is None else answers[index]
+        found = outcome(problems[index], drafted.lines, answer, checker, verdicts)
+        if drafted.disagreement is not None:
+            extra = {DISAGREEMENT: drafted.disagreement}
+            lines = tuple({**line, **extra} for line in found.lines)
+            found = replace(found, lines=lines, signals={**found.signals, **extra})
         result.append(found)
     verdicts.save()
     return result
 
 
-async def _drafted(model: RecordedModel, hole: FimContext, branches: int) -> tuple[list[DraftLine], float | None]:
+async def _drafted(model: RecordedModel, hole: FimContext, branches: int) -> Drafted:
     if not branches or hole.shape is Shape.BLOCK:
-        return await written(model, hole), None
+        lines = await written(model, hole)
+        return Drafted(lines, None, model.usage())
     found = await model.candidates(hole, ONE_LINE, Search(branches=branches, top=40))
     lines = [line_of(tokens, own_line=hole.prefix.endswith("\n")) for tokens in found]
     texts = [(line.text, signals.line_logprob(line.tokens)) for line in lines]
-    return lines[:1], signals.disagreement(texts)
+    return Drafted(lines[:1], signals.disagreement(texts), model.usage())
+
+
+async def _patiently(model: Model, hole: FimContext) -> list[DraftLine]:
+    """`written`, tried again after errors that may pass by themselves, with growing pauses."""
+    for pause in PAUSES_S:
+        try:
+            return await written(model, hole)
+        except EgateError as error:
+            if not error.retryable:
+                raise
+            await asyncio.sleep(pause)
+    return await written(model, hole)
 
 
 async def written(model: Model, hole: FimContext) -> list[DraftLine]:

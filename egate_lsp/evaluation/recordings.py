@@ -40,6 +40,7 @@ class RecordedModel:
         self._open_model = open_model
         self._model: Model | None = None
         self._kept = _load(path)
+        self._usage: dict[str, float] = {}
         self.generated = 0
 
     @property
@@ -51,7 +52,8 @@ class RecordedModel:
         return False
 
     def usage(self) -> dict[str, float]:
-        return {}
+        """Tokens of the last generation, also of one from a recording; empty if they were not recorded."""
+        return self._usage
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         """Stream the middle; see `Model`."""
@@ -59,6 +61,7 @@ class RecordedModel:
         record = self._kept.get(key) or (self._searched(context, limits) if limits.max_lines == 1 else None)
         yielded = 0
         if record is not None:
+            self._usage = record.get("usage", {})
             for token in record["branches"][0][: limits.max_tokens]:
                 yielded += 1
                 yield _token(token)
@@ -89,7 +92,17 @@ class RecordedModel:
             started = time.perf_counter()
             found = await model.candidates(context, limits, search)
             self._keep(key, found, ended=len(found[0]) < limits.max_tokens, started=started)
+        self._usage = self._kept[key].get("usage", {})
         return [[_token(token) for token in branch] for branch in self._kept[key]["branches"]]
+
+    def holds_line(self, context: FimContext) -> bool:
+        """Is a line at this hole recorded?"""
+        return "line:" + _hole(context) in self._kept
+
+    def forget(self) -> None:
+        """Delete the recordings."""
+        self._path.unlink(missing_ok=True)
+        self._kept = {}
 
     async def aclose(self) -> None:
         if self._model is not None:
@@ -107,9 +120,12 @@ class RecordedModel:
         return self._model
 
     def _keep(self, key: str, branches: list[list[Token]], *, ended: bool, started: float) -> None:
+        told = self._model.usage() if self._model is not None else {}
+        self._usage = {name: told[name] for name in ("prompt_tokens", "generated_tokens") if name in told}
         record = {
             "key": key,
             "ended": ended,
+            "usage": self._usage,
             "ms": round((time.perf_counter() - started) * 1000.0, 1),
             "branches": [[_plain(token) for token in branch] for branch in branches],
         }

@@ -63,14 +63,14 @@ def rivals() -> list[NamedRule]:
 
 def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     """The rule of the settings, it without each of its parts, and the alternatives to it."""
-    triggered = _gate(default)
+    triggered = gate_score(default)
     found = [
-        NamedRule("default", _gate(default), ours=True),
-        NamedRule("default, the target's line never refused", _gate(default), ours=True, refuses=False),
-        NamedRule("default without syntax", _gate(default, without={SYNTAX}), ours=True),
-        NamedRule("default without names", _gate(default, without={NAMES}), ours=True),
-        NamedRule("default without faults", _gate(default, without={SYNTAX, NAMES}), ours=True),
-        NamedRule("default, comments judged too", _gate(default, without={COMMENT}), ours=True),
+        NamedRule("default", gate_score(default), ours=True),
+        NamedRule("default, the target's line never refused", gate_score(default), ours=True, refuses=False),
+        NamedRule("default without syntax", gate_score(default, without={SYNTAX}), ours=True),
+        NamedRule("default without names", gate_score(default, without={NAMES}), ours=True),
+        NamedRule("default without faults", gate_score(default, without={SYNTAX, NAMES}), ours=True),
+        NamedRule("default, comments judged too", gate_score(default, without={COMMENT}), ours=True),
         NamedRule(
             "default, pattern triggers first",
             lambda known: triggered(known) + PARSE_FIRST * any(name.startswith("trigger-") for name in known),
@@ -79,14 +79,14 @@ def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     ]
     if default.score == "learned":
         found += [
-            NamedRule(f"default without {name}", _gate(default, without={name}), ours=True)
+            NamedRule(f"default without {name}", gate_score(default, without={name}), ours=True)
             for name in default.weights
             if name not in {"bias", SYNTAX, NAMES}
         ]
     else:
-        found.append(NamedRule("learned", _gate(Rule("learned", weights=weights)), ours=True))
+        found.append(NamedRule("learned", gate_score(Rule("learned", weights=weights)), ours=True))
     found += [
-        NamedRule(f"{rule.name}, and faults", _gate(rule), ours=True)
+        NamedRule(f"{rule.name}, and faults", gate_score(rule), ours=True)
         for rule in (
             Rule("max"),
             Rule("max", measure="probability"),
@@ -107,7 +107,7 @@ def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     return found
 
 
-def _gate(rule: Rule, *, without: set[str] | frozenset[str] = frozenset()) -> Score:
+def gate_score(rule: Rule, *, without: set[str] | frozenset[str] = frozenset()) -> Score:
     """The very score that the gate compares with tau."""
 
     def score(signals: Mapping[str, float]) -> float:

@@ -28,9 +28,9 @@ def files(root: Path, never_send: Iterable[str] = DEFAULT_NEVER_SEND) -> list[Pa
     """Files of a known programming language under `root` (or `root` itself), sorted. In a git work tree those that git
     knows or would add, else all but those in hidden and installed folders. Files that `never_send` matches, that say
     they are generated, are huge or are not text are left out."""
-    if root.is_file():
-        return [root]
     secret = pathspec.GitIgnoreSpec.from_lines(never_send)
+    if root.is_file():
+        return [] if secret.match_file(root.name) else [root]
     listed = _by_git(root)
     found = _walked(root) if listed is None else listed
     return sorted(
