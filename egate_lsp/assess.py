@@ -23,7 +23,7 @@ class Assessment:
     """What is known of a line.
 
     Attributes:
-        comment: it is a comment, or part of a docstring.
+        comment: it is a comment with more to come, or part of a docstring.
         triggers: names of the patterns that it matches.
         broken: it adds a syntax error; None: not known.
         name_fault: what is wrong with names in words, "" if nothing is; None: not known.
@@ -64,14 +64,19 @@ def assess(
     Args:
         checker: looks for faults; None: nothing is known of them.
         enabled: names of the triggers to look for; `patterns` are the user's own.
-        complete: whether the text fills the hole; by default a hole in a line is filled and a block is not.
+        complete: whether the text fills the hole, so that nothing is written after it; None: by the hole's shape (a
+            block is not, nor is a line at whose end people type: its body may follow).
     """
-    whole = hole.prefix.rpartition("\n")[2] + text
+    start = hole.prefix.rpartition("\n")[2]
     before, after = hole.head + hole.prefix, hole.suffix + hole.tail
-    comment = languages.is_comment(whole, hole.language) or languages.is_inside_string(before, hole.language)
+    filled = complete
+    if complete is None:
+        filled = hole.shape is Shape.LINE and (not start.strip() or bool(hole.suffix.partition("\n")[0].strip()))
+    # Where code is missing, a comment alone is an answer like any other.
+    comment = not filled and languages.is_comment(start + text, hole.language)
+    comment = comment or languages.is_inside_string(before, hole.language)
     fired = triggers.fired(enabled, hole.prefix, [], text, hole.language, patterns)
     if checker is None:
         return Assessment(comment, fired)
-    filled = hole.shape is Shape.LINE if complete is None else complete
-    broken = checker.adds_error(before, text, after, hole.language, complete=filled)
-    return Assessment(comment, fired, broken, name_fault(before, text, after, hole.language, complete=filled))
+    broken = checker.adds_error(before, text, after, hole.language, complete=bool(filled))
+    return Assessment(comment, fired, broken, name_fault(before, text, after, hole.language, complete=bool(filled)))

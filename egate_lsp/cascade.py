@@ -23,6 +23,7 @@ from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, Tier
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from egate_lsp.pace import Pace
     from egate_lsp.syntax import Checker
     from egate_lsp.triggers import Pattern
     from egate_lsp.values import FimContext, GatedLine
@@ -144,16 +145,20 @@ class Cascade:
     One completion at a time per document is the caller's business; cancel the task to cancel the work.
 
     Attributes:
-        checker: tells whether a line adds a syntax error; None: nothing is known of syntax.
+        checker: tells whether a line adds a syntax error; None: nothing is known of faults.
+        pace: sets tau for each line; None: the draft tier's rule has the one that holds.
         on_waiting: told True when a completion begins to wait for a tier behind the draft, False when it ends.
     """
 
-    def __init__(self, tiers: Sequence[Tier], policy: Policy, checker: Checker | None = None) -> None:
+    def __init__(
+        self, tiers: Sequence[Tier], policy: Policy, checker: Checker | None = None, pace: Pace | None = None
+    ) -> None:
         if not tiers:
             raise ValueError("a cascade needs at least the draft tier")
         self.tiers = tuple(tiers)
         self.policy = policy
         self.checker = checker
+        self.pace = pace
         self._answers: Continuations[Answer] = Continuations()
         self.on_waiting: Callable[[bool], None] = lambda _waiting: None
         self._in_flight: list[_InFlight] = []
@@ -221,7 +226,7 @@ class Cascade:
             if line is None or (not line.complete and run.lines):
                 return False
             run.timing_ms.setdefault("draft_first_line", (time.monotonic() - drafting) * 1000.0)
-            gated, known = self._judge(run, line)
+            gated, known = self._judge(run, line, adapt=bool(behind))
             if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
                 run.lines.append(_drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals)))
                 continue
@@ -239,12 +244,15 @@ class Cascade:
                 continue
             return self._write_target(run, replaced)
 
-    def _judge(self, run: _Run, line: DraftLine) -> tuple[GatedLine, Assessment]:
+    def _judge(self, run: _Run, line: DraftLine, *, adapt: bool) -> tuple[GatedLine, Assessment]:
         known = self._assess(run, line.text)
         extra = known.signals
         if run.unease and not run.lines:
             extra[UNEASE] = run.unease
-        gated = judge(line, self.tiers[0].rule, known.triggers, comment=known.comment, extra=extra, faults=known.faults)
+        rule = self.tiers[0].rule if self.pace is None else replace(self.tiers[0].rule, tau=self.pace.tau)
+        gated = judge(line, rule, known.triggers, comment=known.comment, extra=extra, faults=known.faults)
+        if adapt and self.pace is not None and gated.score is not None:
+            self.pace.saw(gated.weighed, deferred=gated.verdict is Verdict.DEFER)
         return gated, known
 
     def _assess(self, run: _Run, text: str) -> Assessment:

@@ -162,6 +162,8 @@ class Gate(_Section):
     """Threshold on the normalised score, in [0, 1] or inf; none: from deferral_rate and the model's calibration."""
     deferral_rate: float = Field(0.2, ge=0, le=1)
     """Share of lines to defer, by the calibration of the draft model."""
+    adaptive: bool = True
+    """Hold the deferral rate on the code at hand: tau follows what was deferred of late. Not where tau is set."""
     lookahead_tokens: int = Field(4, ge=1, le=64)
     """k of the score "lookahead": the highest mean over k tokens in a row."""
     top_k: int = Field(5, ge=1, le=64)

@@ -84,7 +84,7 @@ def judge(
     verdict = Verdict.DEFER if reasons else Verdict.KEEP
     if not reasons:
         reasons.append("a comment" if comment else _certain(weighed if score is not None else None, rule))
-    return GatedLine(line, verdict, score, tuple(reasons), signals)
+    return GatedLine(line, verdict, score, tuple(reasons), signals, weighed)
 
 
 def line_score(signals: Mapping[str, float], rule: Rule) -> float | None:

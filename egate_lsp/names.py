@@ -30,7 +30,7 @@ def name_fault(before: str, line: str, after: str, language: str, *, complete: b
     Returns:
         None where it is not known: another language than Python, a text that does not parse, a large block of code.
     """
-    if language != "python" or not line.strip():
+    if language != "python" or not (line.strip() or complete):
         return None
     head, tail = python_block(before, after)
     text = head + line + tail

@@ -17,7 +17,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
-from egate_lsp import __version__, logs
+from egate_lsp import __version__, logs, pace_file
 from egate_lsp.documents import Change, Document, PositionEncoding, word_before
 from egate_lsp.errors import EgateError
 from egate_lsp.explanation import as_json
@@ -173,7 +173,7 @@ class EgateServer(LanguageServer):
             # Not on the event loop: the first import takes a moment, and the client has requests.
             module = await asyncio.to_thread(importlib.import_module, "egate_lsp.service")
             factory = module.Service
-        self._service = factory(self._settings, on_status=self._status_changed)
+        self._service = factory(self._settings, on_status=self._status_changed, pace_path=pace_file.default_path())
         await self._service.start()
 
     def _status_changed(self, status: Status) -> None:

@@ -32,6 +32,7 @@ from egate_lsp.models.engine_process import EngineProcess, EngineState
 from egate_lsp.models.fim import FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
 from egate_lsp.models.scripted import read_script
+from egate_lsp.pace_file import PaceFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from egate_lsp.models import Model
     from egate_lsp.models.catalogue import CatalogueEntry
     from egate_lsp.models.sources import Progress
+    from egate_lsp.pace import Pace
     from egate_lsp.syntax import Checker
     from egate_lsp.values import Completion
 
@@ -87,8 +89,16 @@ class Snapshot:
 class Service:
     """One cascade with its models. Create and use it within one running event loop."""
 
-    def __init__(self, settings: Settings, *, on_status: Callable[[Status], None] | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        on_status: Callable[[Status], None] | None = None,
+        pace_path: Path | None = None,
+    ) -> None:
+        """`pace_path`: where the adaptive tau is kept between sessions; None: tau does not adapt."""
         self.settings = settings
+        self._pace_file = _pace_file(settings, pace_path)
         self._on_status = on_status or (lambda _status: None)
         self._metrics = Metrics()
         self._feedback = Feedback()
@@ -147,6 +157,8 @@ class Service:
             completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
         self._feedback.shown(document.path, before, completion.text)
         self._metrics.add(completion)
+        if self._pace_file is not None and self._cascade.pace is not None:
+            self._pace_file.keep(self._cascade.pace)
         return completion
 
     @property
@@ -185,6 +197,8 @@ class Service:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._cascade is not None:
+            if self._pace_file is not None and self._cascade.pace is not None:
+                self._pace_file.keep(self._cascade.pace, now=True)
             await self._cascade.aclose()
             self._cascade = None
         self._broken = ConfigError("The completion service is closed.")
@@ -192,7 +206,7 @@ class Service:
     async def _open(self) -> None:
         try:
             checker = await asyncio.to_thread(_checker) if self.settings.gate.syntax else None
-            self._cascade = Cascade(await self._tiers(), _policy(self.settings), checker)
+            self._cascade = Cascade(await self._tiers(), _policy(self.settings), checker, self._pace())
             self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error
@@ -212,6 +226,12 @@ class Service:
         if settings.target.base_url:
             tiers.append(Tier(open_target(settings), Rule(), settings.target.max_tokens))
         return tiers
+
+    def _pace(self) -> Pace | None:
+        if self._pace_file is None:
+            return None
+        points = calibration_of(self.settings).taus.get(draft_rule(self.settings).name, ())
+        return self._pace_file.start(self.settings.gate.deferral_rate, points)
 
     async def _draft(self) -> Model:
         settings = self.settings
@@ -330,6 +350,13 @@ def _policy(settings: Settings) -> Policy:
         ),
         show_unsure=cascade.show_unsure,
     )
+
+
+def _pace_file(settings: Settings, path: Path | None) -> PaceFile | None:
+    gate = settings.gate
+    if path is None or not gate.adaptive or gate.tau is not None or not settings.target.base_url:
+        return None
+    return PaceFile(path, f"{settings.draft.model}, {draft_rule(settings).name}, {gate.deferral_rate}")
 
 
 def calibration_of(settings: Settings) -> Calibration:

@@ -68,15 +68,15 @@ class Checker:
 
         Args:
             before, after: the whole document before and after the cursor; `after` begins with the rest of its line.
-            complete: False if more lines will follow `line`: then a missing body or an open bracket is no error.
+            complete: False if more lines will follow `line`: then a missing body or an open bracket is no error. A text
+                that fills the hole may be wrong by being empty.
 
         Returns:
             None where no grammar is installed for the language, or the document is too large.
         """
-        if not line.strip() or len(before) + len(after) > MAX_BYTES:
+        if len(before) + len(after) > MAX_BYTES or not (line.strip() or (complete and language == "python")):
             return None if self._parser(language) is None else False
-        # Where the file ends, more lines will follow, whatever was asked for.
-        if (not complete or not after.strip()) and _goes_on(before, line, language):
+        if not complete and _goes_on(before, line, language):
             return False
         if language == "python":
             verdict = _python_adds_error(before, line, after)

@@ -96,7 +96,8 @@ class GatedLine:
     """A line with the gate's verdict.
 
     Attributes:
-        score: aggregate of the tokens' entropy, normalised by ln|V| into [0, 1]; None where nothing could be scored.
+        score: aggregate of the tokens' uncertainty, in [0, 1]; None where nothing could be scored.
+        weighed: the score after faults and what the user did: what was compared with tau.
         reasons: why, in words for the user; never empty for a deferred line.
         signals: what is known of the line's uncertainty, by name; see `signals`.
     """
@@ -106,6 +107,7 @@ class GatedLine:
     score: float | None = None
     reasons: tuple[str, ...] = ()
     signals: Mapping[str, float] = field(default_factory=dict)
+    weighed: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

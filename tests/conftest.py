@@ -30,6 +30,7 @@ def clean_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         if name.startswith(("EGATE_", "OPENAI_")) and name != "EGATE_LSP_TEST_CACHE":
             monkeypatch.delenv(name)
     monkeypatch.setenv("EGATE_LSP_CONFIG", str(tmp_path / "no-such-config.toml"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 
 
 MODEL_CACHE = Path(

@@ -20,8 +20,8 @@ RINGS: list[set[str]] = [
         "context", "triggers", "merge", "places", "gate", "syntax", "calibration", "models.entropy", "models.healing",
         "models.reply", "models.catalogue", "models.scripted",
     },
-    {"explain_view", "names"},
-    {"assess"},
+    {"explain_view", "names", "pace"},
+    {"assess", "pace_file"},
     {
         "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal",
@@ -83,8 +83,9 @@ OWNERS = {
 
 PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
-    "gate", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing", "models", "models.fim",
-    "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html", "explain_terminal",
+    "gate", "pace", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing", "models",
+    "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
+    "explain_terminal",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -7,7 +7,7 @@ import pytest
 
 from egate_lsp.config import Settings, resolve
 from egate_lsp.errors import ModelNotFound
-from egate_lsp.service import Service, Snapshot
+from egate_lsp.service import Service, Snapshot, draft_rule
 from tests.test_openai_target import Play, stream
 
 
@@ -113,3 +113,27 @@ async def test_status_goes_from_starting_to_ready(tmp_path: Path) -> None:
     assert [status.state for status in states] == ["ready", "working", "ready"]
     assert service.stats()["completions"] == 1
     await service.aclose()
+
+
+async def test_the_rate_is_held_and_kept_for_the_next_session(tmp_path: Path) -> None:
+    path = tmp_path / "state" / "pace.json"
+    resolved = settings(tmp_path, target={"base_url": "http://127.0.0.1:9/v1"}, gate={"deferral_rate": 0.2})
+    service = Service(resolved, pace_path=path)
+    for number in range(5):  # the script is always unsure: the gate becomes less eager
+        await service.complete(Snapshot(f"x{number} = \n", 5, "/p/main.py", "python"), invoked=True)
+    await service.aclose()
+    ((name, state),) = json.loads(path.read_text()).items()
+
+    assert name == f"scripted:{tmp_path / 'script.json'}, {draft_rule(resolved).name}, 0.2"
+    assert state["lines"] == 5
+    assert state["held"] < 0.2
+
+
+@pytest.mark.parametrize("gate", [{"tau": 0.1}, {"adaptive": False}])
+async def test_a_tau_of_ones_own_is_left_alone(tmp_path: Path, gate: dict) -> None:
+    path = tmp_path / "pace.json"
+    service = Service(settings(tmp_path, target={"base_url": "http://127.0.0.1:9/v1"}, gate=gate), pace_path=path)
+    await service.complete(Snapshot("x = \n", 4, "/p/main.py", "python"), invoked=True)
+    await service.aclose()
+
+    assert not path.exists()

@@ -44,7 +44,6 @@ def test_a_line_in_sound_code(document, line, language, expected) -> None:
     [
         (PYTHON.replace("return size", "return (size"), "size = width * height", "python"),
         (PYTHON.replace("(width, height)", "(width, height"), "size = width * height", "python"),
-        (PYTHON.partition("\n    return")[0] + "\n", "if width:", "python"),  # the file ends here: its body will follow
         (C.replace("size;", "(size;"), "int size = w * h;", "c"),
         ("int area(int w {\n    ║\n", "int size = w;", "c"),
         ("class A {\n  f() {\n    ║\n", "return 1;", "javascript"),
@@ -75,3 +74,18 @@ TEXT = st.text(alphabet="ab=(){}[]:'\"\n\r\t \\#ü€\0;,.", max_size=60)
 @given(TEXT, TEXT, TEXT, st.sampled_from(["python", "c", "javascript", "none"]), st.booleans())
 def test_no_text_makes_it_fail(before, line, after, language, complete) -> None:
     assert Checker().adds_error(before, line, after, language, complete=complete) in {True, False, None}
+
+
+def test_at_the_end_of_a_file_a_body_may_follow_unless_the_hole_is_said_to_be_filled() -> None:
+    document = PYTHON.partition("\n    return")[0] + "\n"
+
+    assert check(document, "if width:", "python", complete=False) is False
+    assert check(document, "if width:", "python", complete=True) is True
+
+
+def test_a_hole_may_be_wrong_by_staying_empty() -> None:
+    document = "def f(a):\n    if a:\n        ║\n    return a\n"
+
+    assert check(document, "", "python", complete=True) is True
+    assert check(document, "", "python", complete=False) is False
+    assert check(PYTHON, "", "python", complete=True) is False

@@ -212,7 +212,7 @@ def outcome(
 def _lines(problem: Problem, drafted: Sequence[DraftLine], checker: Checker) -> tuple[Mapping[str, float], ...]:
     """Each line's signals, as the cascade has them when it judges the line."""
     hole = problem.context
-    complete = hole.shape is Shape.LINE and problem.complete
+    complete = None if problem.complete else False
     found, texts = [], [line.text for line in drafted]
     for index, line in enumerate(drafted):
         here = hole.extended("\n".join([*texts[:index], ""])) if index else hole

@@ -148,8 +148,8 @@ def by_line(problems: Iterable[Problem]) -> list[Problem]:
 def cut(files: Iterable[Path], *, root: Path, count: int, seed: int = 7, budget: contexts.Budget) -> list[Problem]:
     """Lines hidden at random in source files, one third each with the cursor at the line's start, after its
     indentation, and in mid-line. Blank lines, comments and very short lines are not hidden; a file gives at most a
-    tenth of the wanted number, more only where there are few files. Files that are not UTF-8, too large or of an unknown language are
-    passed over."""
+    tenth of the wanted number, more only where there are few files. Files that are not UTF-8, too large or of an
+    unknown language are passed over."""
     chance = random.Random(seed)
     paths = sorted(files)
     chance.shuffle(paths)
