@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egate_lsp import languages, triggers
-from egate_lsp.gate import NAMES, SYNTAX
+from egate_lsp.gate import COMMENT, NAMES, SYNTAX
+from egate_lsp.merge import without_overlap
 from egate_lsp.names import name_fault
 from egate_lsp.values import Shape
 
@@ -43,6 +44,8 @@ class Assessment:
     def signals(self) -> dict[str, float]:
         """For the gate; what is not known is left out."""
         found = {f"trigger-{name}": 1.0 for name in self.triggers}
+        if self.comment:
+            found[COMMENT] = 1.0
         if self.broken is not None:
             found[SYNTAX] = float(self.broken)
         if self.name_fault is not None:
@@ -67,6 +70,8 @@ def assess(
         complete: whether the text fills the hole, so that nothing is written after it; None: by the hole's shape (a
             block is not, nor is a line at whose end people type: its body may follow).
     """
+    if hole.shape is Shape.LINE:
+        text = without_overlap(text, hole.suffix.partition("\n")[0])
     start = hole.prefix.rpartition("\n")[2]
     before, after = hole.head + hole.prefix, hole.suffix + hole.tail
     filled = complete

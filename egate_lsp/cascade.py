@@ -15,9 +15,10 @@ from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.draft import Admission, admission, draft_lines
 from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Answer, Tier, refusal, rewrite_line
-from egate_lsp.gate import UNEASE, judge
+from egate_lsp.gate import REPAIRED, UNEASE, judge
 from egate_lsp.merge import assemble
-from egate_lsp.models import Limits
+from egate_lsp.models import Limits, Searcher
+from egate_lsp.repair import repaired
 from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from egate_lsp.triggers import Pattern
     from egate_lsp.values import FimContext, GatedLine
 
+MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 
 
@@ -38,6 +40,7 @@ class Policy:
     Attributes:
         max_tokens, max_lines: caps on the draft.
         max_deferrals: deferred lines per completion.
+        repairs: faulty lines per completion for which the draft looks for another text first.
         deadline_s, invoked_deadline_s: how long an automatic request, or one made by hand, may wait for a target.
         triggers: names of the enabled pattern triggers.
         patterns: the user's own.
@@ -47,6 +50,7 @@ class Policy:
     max_tokens: int = 256
     max_lines: int = 12
     max_deferrals: int = 3
+    repairs: int = 3
     deadline_s: float = 1.5
     invoked_deadline_s: float = 8.0
     triggers: tuple[str, ...] = ()
@@ -116,6 +120,7 @@ class _Run:
     timing_ms: dict[str, float] = field(default_factory=dict)
     stats: dict[str, float] = field(default_factory=dict)
     deferrals: int = 0
+    repairs: int = 0
     pending: bool = False
     note: str = ""
 
@@ -197,7 +202,7 @@ class Cascade:
                 known.text, Source.TARGET, known.value.tier, reasons=("kept from an earlier request",)
             )
             run.requests.append(request)
-            return self._write_target(run, line)
+            return self._write(run, line)
         drafting = time.monotonic()
         feed = _LineFeed.start(
             self.tiers[0], run.context, run.written, Limits(self.policy.max_tokens, self.policy.max_lines)
@@ -226,34 +231,69 @@ class Cascade:
             if line is None or (not line.complete and run.lines):
                 return False
             run.timing_ms.setdefault("draft_first_line", (time.monotonic() - drafting) * 1000.0)
-            gated, known = self._judge(run, line, adapt=bool(behind))
+            known = self._assess(run, line.text)
+            told: tuple[str, ...] = ()
+            restart = False
+            if known.faults and self._can_repair(run):
+                restart = True
+                await feed.aclose()
+                run.add_stats(self.tiers[0].model.usage())
+                if (found := await self._repaired(run)) is not None:
+                    told = (f"drafted anew, because of the first draft: {known.faults[0]}",)
+                    line, known = found
+            gated = self._judge(run, line, known, told, adapt=bool(behind))
             if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
-                run.lines.append(_drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals)))
-                continue
-            run.deferrals += 1
-            answer = await self._ask(run, behind, line.text)
-            if answer is None:
-                if not self.policy.show_unsure:
-                    return False
-                run.lines.append(_drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON)))
-                continue
-            run.requests.extend(answer.requests)
-            replaced = _choose(gated, answer, self.tiers[0], self._refusal(run, line.text, known, answer))
-            if replaced.text.rstrip() == line.text.rstrip():
-                run.lines.append(replaced)
-                continue
-            return self._write_target(run, replaced)
+                settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
+            else:
+                run.deferrals += 1
+                answer = await self._ask(run, behind, line.text)
+                if answer is None:
+                    if not self.policy.show_unsure:
+                        return False
+                    settled = _drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON))
+                else:
+                    run.requests.extend(answer.requests)
+                    settled = _choose(gated, answer, self.tiers[0], self._refusal(run, line.text, known, answer))
+                    restart = restart or settled.text.rstrip() != line.text.rstrip()
+            if restart:
+                return self._write(run, settled)
+            run.lines.append(settled)
 
-    def _judge(self, run: _Run, line: DraftLine, *, adapt: bool) -> tuple[GatedLine, Assessment]:
-        known = self._assess(run, line.text)
+    def _can_repair(self, run: _Run) -> bool:
+        return self.policy.repairs > run.repairs and isinstance(self.tiers[0].model, Searcher)
+
+    async def _repaired(self, run: _Run) -> tuple[DraftLine, Assessment] | None:
+        """Another draft of the line, without a fault; None if there is none, or no time for it."""
+        run.repairs += 1
+        repairing = time.monotonic()
+        model = self.tiers[0].model
+        assert isinstance(model, Searcher)
+        try:
+            async with asyncio.timeout(max(run.deadline - repairing, MIN_REPAIR_S)):
+                return await repaired(
+                    model,
+                    run.context,
+                    run.written,
+                    lambda text: self._assess(run, text),
+                    max_tokens=self.policy.max_tokens,
+                    max_lines=self.policy.max_lines,
+                )
+        except (TimeoutError, EgateError):
+            return None
+        finally:
+            run.add_time("repair", repairing)
+
+    def _judge(self, run: _Run, line: DraftLine, known: Assessment, told: tuple[str, ...], *, adapt: bool) -> GatedLine:
         extra = known.signals
         if run.unease and not run.lines:
             extra[UNEASE] = run.unease
+        if told:
+            extra[REPAIRED] = 1.0
         rule = self.tiers[0].rule if self.pace is None else replace(self.tiers[0].rule, tau=self.pace.tau)
         gated = judge(line, rule, known.triggers, comment=known.comment, extra=extra, faults=known.faults)
         if adapt and self.pace is not None and gated.score is not None:
             self.pace.saw(gated.weighed, deferred=gated.verdict is Verdict.DEFER)
-        return gated, known
+        return replace(gated, reasons=(*told, *gated.reasons))
 
     def _assess(self, run: _Run, text: str) -> Assessment:
         policy = self.policy
@@ -264,8 +304,8 @@ class Cascade:
             return ""
         return refusal(run.here(), drafted, answer.line.text, known, self._assess(run, answer.line.text))
 
-    def _write_target(self, run: _Run, line: CompletionLine) -> bool:
-        """Append a target's line if it belongs here. True: the draft goes on from it."""
+    def _write(self, run: _Run, line: CompletionLine) -> bool:
+        """Append a line that the running draft did not write, if it belongs here. True: the draft goes on from it."""
         verdict = admission(run.context, run.written, line.text, self.policy.max_lines)
         if verdict is not Admission.STOP:
             run.lines.append(line)

@@ -86,6 +86,8 @@ class Draft(_Section):
     """Cap on lines for one completion."""
     healing: bool = True
     """Token healing at the cursor."""
+    repairs: int = Field(3, ge=0, le=100)
+    """Faulty lines per completion for which other drafts are looked for, before the target is asked."""
     fim_order: Literal["auto", "suffix-first", "documented", "prefix-only"] = "auto"
     """Order of the FIM prompt; auto: as the catalogue says of the model."""
     hang_timeout_s: float = Field(60.0, gt=0, le=3600)

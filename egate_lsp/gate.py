@@ -23,6 +23,8 @@ Score = Literal["max", "mean", "sum", "top-k", "quantile", "lookahead", "first",
 
 SYNTAX = "syntax"  # the signal of a line that adds a syntax error: 1, else 0
 NAMES = "names"  # the signal of a line that leaves a name undefined or unused: 1, else 0; see `names`
+COMMENT = "comment"  # the signal of a line that is not judged by its tokens: 1
+REPAIRED = "repaired"  # the signal of a line that was drafted anew because of a fault: 1; see `repair`
 UNEASE = "unease"  # the signal of what the user did here, in [-1, 1]; see `feedback`
 SWAY = 0.5  # how far a fault or unease moves a score: half of the way to 1, or to 0
 
@@ -76,7 +78,7 @@ def judge(
     if weighed >= rule.tau:
         told = f"{rule.name} {score or 0.0:.3f}"
         if known != (score or 0.0):
-            told += f", {known:.3f} for its faults"
+            told += f", {known:.3f} {'for its faults' if known > (score or 0.0) else 'as it was drafted anew'}"
         if weighed != known:
             told += f", {weighed:.3f} after what you did here"
         reasons += () if comment else faults
@@ -95,11 +97,14 @@ def line_score(signals: Mapping[str, float], rule: Rule) -> float | None:
 
 
 def faulted(score: float, signals: Mapping[str, float], rule: Rule) -> float:
-    """The score after what is wrong with the line: half of the way to 1, so that a fault tells and yet one tau holds
-    the rate of all that is deferred. A learned score weighs faults by itself. In [0, 1]."""
-    if rule.score == "learned" or not (signals.get(SYNTAX) or signals.get(NAMES)):
+    """The score after what is known of the line's faults, in [0, 1]: half of the way to 1 for one, so that it tells and
+    yet one tau holds the rate of all that is deferred; half of the way to 0 for a line drafted anew, whose tokens are
+    unsure by the very search that found it sound. A learned score weighs these by itself."""
+    if rule.score == "learned":
         return score
-    return swayed(score, 1.0)
+    if signals.get(SYNTAX) or signals.get(NAMES):
+        return swayed(score, 1.0)
+    return swayed(score, -1.0) if signals.get(REPAIRED) else score
 
 
 def swayed(score: float, unease: float) -> float:

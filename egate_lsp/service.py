@@ -341,6 +341,7 @@ def _policy(settings: Settings) -> Policy:
         max_tokens=settings.draft.max_tokens,
         max_lines=settings.draft.max_lines,
         max_deferrals=cascade.max_deferrals,
+        repairs=settings.draft.repairs if settings.gate.syntax else 0,
         deadline_s=cascade.deadline_ms / 1000.0,
         invoked_deadline_s=cascade.invoked_deadline_ms / 1000.0,
         triggers=tuple(settings.gate.triggers),

@@ -206,6 +206,8 @@ def _goes_on(before: str, line: str, language: str) -> bool:
         return True
     if languages.is_inside_string(before + line, language):
         return True
+    if language == "python" and whole.lstrip().startswith("@"):  # what it decorates follows
+        return True
     return sum(whole.count(mark) for mark in "([{") != sum(whole.count(mark) for mark in ")]}")
 
 

@@ -26,7 +26,7 @@ RINGS: list[set[str]] = [
         "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal",
     },
-    {"escalate", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
+    {"escalate", "repair", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
     {"cascade"},
     {"service"},
     {"protocol", "client"},

@@ -6,6 +6,7 @@ import re
 import threading
 import tomllib
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from egate_lsp.config import resolve
 from egate_lsp.errors import ConfigError
 from egate_lsp.evaluation import calibrating
 from egate_lsp.evaluation.metered import BudgetSpent, MeteredModel, Prices
-from egate_lsp.evaluation.outcomes import Outcome
+from egate_lsp.evaluation.outcomes import Outcome, Version
 from egate_lsp.evaluation.problems import Problem
 from egate_lsp.gate import Rule
 from egate_lsp.models import Limits, scripted
@@ -34,8 +35,9 @@ def outcome(number: int, entropy: float, *, draft: bool, target: bool) -> Outcom
     hole = FimContext("", "", "f.py", "python", Shape.LINE)
     problem = Problem(f"p{number}", f"g{number // 3}", "set", hole, "right", "", "")
     known = {"entropy-max": entropy, "probability-max": entropy, "tokens": 1.0}
-    texts = ["right" if right else "tight" for right in (draft, target, target)]
-    return Outcome(problem, (known,), known, texts[0], texts[1], texts[2], draft, target, target, (True, True, True))
+    text, answer = ("right" if right else "tight" for right in (draft, target))
+    version = Version(text, (known,), draft, answer, target, parses=True, chosen_parses=True)
+    return Outcome(problem, version, version, known, (), answer, target)
 
 
 # Of 300 lines the 60 least certain are wrong, and the target has half of those.
@@ -67,10 +69,10 @@ def test_the_interval_of_the_rate_holds_the_rate() -> None:
 def test_a_fit_that_is_no_better_is_not_used_and_one_that_is_wins() -> None:
     pytest.importorskip("sklearn")
     same = calibrating.fitted(FOUND, RULE, seed=1, features=("entropy-max",))
-    noise = [
-        Outcome(one.problem, ({**one.lines[0], "entropy-max": (number * 37 % 300) / 300},), *_rest(one))
-        for number, one in enumerate(FOUND)
-    ]
+    noise = []
+    for number, one in enumerate(FOUND):
+        known = {**one.shown.lines[0], "entropy-max": (number * 37 % 300) / 300}
+        noise.append(replace(one, shown=replace(one.shown, lines=(known,))))
     better = calibrating.fitted(noise, RULE, seed=1, features=("probability-max",))
 
     assert same is not None
@@ -79,12 +81,6 @@ def test_a_fit_that_is_no_better_is_not_used_and_one_that_is_wins() -> None:
     assert better.wins
     assert better.gain > 0.03
     assert better.weights["probability-max"] > 0.0
-
-
-def _rest(one: Outcome) -> tuple[Any, ...]:
-    return (
-        one.signals, one.draft, one.target, one.chosen, one.draft_right, one.target_right, one.chosen_right, one.parses
-    )  # fmt: skip
 
 
 def test_too_few_lines_are_not_fitted() -> None:

@@ -94,3 +94,12 @@ def test_a_fault_raises_the_score_and_keeps_the_order_of_faulty_lines(first, sec
 
 def test_a_fault_alone_never_defers_where_the_user_wants_none_deferred() -> None:
     assert judge(line(1.0), Rule("max", math.inf), extra={"syntax": 1.0}).verdict is Verdict.KEEP
+
+
+@given(st.floats(0, 1), st.floats(0.01, 1))
+def test_a_line_drafted_anew_needs_a_higher_score_to_be_deferred(share, tau) -> None:
+    plain = judge(line(share), Rule("max", tau))
+    anew = judge(line(share), Rule("max", tau), extra={"repaired": 1.0})
+
+    assert anew.weighed == pytest.approx(plain.weighed / 2)
+    assert anew.verdict is Verdict.KEEP or plain.verdict is Verdict.DEFER

@@ -5,7 +5,7 @@ import pytest
 from egate_lsp.calibration import shipped
 from egate_lsp.evaluation import gate_bench, outcomes, problems, rules
 from egate_lsp.evaluation.gate_report import page
-from egate_lsp.evaluation.outcomes import Outcome
+from egate_lsp.evaluation.outcomes import Outcome, Version
 from egate_lsp.evaluation.problems import Problem
 from egate_lsp.evaluation.recordings import RecordedModel
 from egate_lsp.evaluation.verdicts import Verdicts
@@ -27,7 +27,8 @@ def outcome(number: int, entropy: float, *, draft: bool, target: bool, chosen: b
     tokens = (Token(b"a < b", entropy=2.0, vocabulary=1000),)
     found = {"entropy-max": entropy, "tokens": 1.0, "syntax": 0.0}
     right = target if chosen is None else chosen
-    return Outcome(problem, (found,), found, "a < b", "t", "t", draft, target, right, target_tokens=3, tokens=tokens)
+    version = Version("a < b", (found,), draft, "t", right)
+    return Outcome(problem, version, version, found, tokens, "t", target, 3)
 
 
 CALIBRATION = shipped("qwen2.5-coder-0.5b")
@@ -116,10 +117,10 @@ async def test_a_block_is_tested_as_a_whole_and_judged_line_by_line(tmp_path, dr
     found, _, _ = await written(tmp_path, draft, target)
     first = found[0]
 
-    assert (first.draft_right, first.target_right, first.chosen_right) == expected
-    assert len(first.lines) == 2
-    assert first.lines[0]["entropy-max"] > 0.4
-    assert first.lines[1].get("names", 0.0) == 0.0
+    assert (first.plain.right, first.target_right, first.plain.chosen_right) == expected
+    assert len(first.plain.lines) == 2
+    assert first.plain.lines[0]["entropy-max"] > 0.4
+    assert first.plain.lines[1].get("names", 0.0) == 0.0
 
 
 async def test_the_live_cascade_asks_the_target_where_the_replay_defers(tmp_path) -> None:

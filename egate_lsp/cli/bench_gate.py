@@ -172,12 +172,12 @@ class _Run:
                     "n": len(found),
                     "groups": len({outcome.problem.group for outcome in found}),
                     "default": rule.name,
-                    "oracle_share": sum(outcome.target_right > outcome.draft_right for outcome in found) / len(found),
+                    "oracle_share": sum(outcome.target_right > outcome.plain.right for outcome in found) / len(found),
                     "differences": gate_bench.differences(rows, AGAINST),
                     "realised": gate_bench.realised(found, default, seed=self.seed),
                     "triggers": gate_bench.triggers_pay(found),
                     "scores": [
-                        {"score": min(default.of(outcome), 1.0), "right": outcome.draft_right} for outcome in found
+                        {"score": min(default.of(outcome), 1.0), "right": outcome.shown.right} for outcome in found
                     ],
                 }
                 if live:

@@ -194,13 +194,14 @@ class _Run:
         from egate_lsp.evaluation.verdicts import Verdicts
         from egate_lsp.syntax import Checker
 
+        checker = Checker()
         draft = recorded(self.settings.draft.model, self.settings)
         if not resume:
             draft.forget()
             if target is not None:
                 target.forget()
         with bars(self.console) as progress:
-            drafted = asyncio.run(outcomes.draft_all(problems, draft, progress))
+            drafted = asyncio.run(outcomes.draft_all(problems, draft, checker, progress))
         read = sum(one.usage.get("prompt_tokens", 0.0) for one in drafted) / len(drafted)
         wrote = sum(one.usage.get("generated_tokens", 0.0) for one in drafted) / len(drafted)
         self.tokens = (read, wrote)
@@ -218,7 +219,7 @@ class _Run:
                 raise ConfigError(f"{len(answers)} lines are too few.", hint="Give a larger --budget.")
         with bars(self.console) as progress:
             verdicts = Verdicts(cache_folder() / "verdicts.json")
-            return outcomes.judge_all(problems, drafted, answers, Checker(), verdicts, progress), target is not None
+            return outcomes.judge_all(problems, drafted, answers, checker, verdicts, progress), target is not None
 
     def _agree(self, target: RecordedModel, problems: Sequence[Problem], read: float, wrote: float) -> None:
         """Say what the requests will cost, and ask."""
@@ -308,7 +309,7 @@ class _Run:
             "rate_interval": calibrating.rate_interval(found, rule, wanted, seed=self.seed),
             "taus": dict(result.known.taus),
             "weights": dict(result.known.weights),
-            "scores": [{"score": min(default.of(outcome), 1.0), "right": outcome.draft_right} for outcome in found],
+            "scores": [{"score": min(default.of(outcome), 1.0), "right": outcome.shown.right} for outcome in found],
             "rules": [],
             "differences": {},
             "has_target": has_target,
@@ -323,7 +324,7 @@ class _Run:
                 row.pop("samples")
             figures["rules"] = table
             figures["differences"] = dict.fromkeys(RIVALS)
-            figures["oracle_share"] = sum(one.target_right > one.draft_right for one in found) / len(found)
+            figures["oracle_share"] = sum(one.target_right > one.shown.right for one in found) / len(found)
         if result.fit is not None:
             figures["fit"] = {
                 "weights": dict(result.fit.weights), "gain": result.fit.gain, "sure": result.fit.sure,

@@ -60,7 +60,7 @@ def measured(found: Sequence[Outcome], weights: Mapping[str, float], *, top_k: i
     ]
     if weights:
         rules.append(Rule("learned", weights=weights))
-    lines = [line for outcome in found for line in outcome.lines]
+    lines = [line for outcome in found for line in outcome.shown.lines]
     taus = {}
     for rule in rules:
         score = gate_score(rule)
@@ -109,7 +109,7 @@ def rate_interval(found: Sequence[Outcome], rule: Rule, rate: float, *, seed: in
 def fitted(found: Sequence[Outcome], rule: Rule, *, seed: int, features: Sequence[str] = FEATURES) -> Fit | None:
     """A logistic regression for gain, compared with `rule` by cross-validation over files; None without scikit-learn
     or with too few lines to fit on."""
-    gains = np.array([outcome.chosen_right and not outcome.draft_right for outcome in found])
+    gains = np.array([outcome.shown.chosen_right and not outcome.shown.right for outcome in found])
     groups = _groups(found)
     if gains.sum() < LEAST_GAINS or groups.max() + 1 < FOLDS or importlib.util.find_spec("sklearn") is None:
         return None
@@ -141,7 +141,7 @@ def _regress(table: Any, gains: Any, features: Sequence[str]) -> dict[str, float
 
 def unsurest(outcome: Outcome, name: str) -> float:
     """A signal's highest value among the lines of a draft."""
-    return max((line.get(name, 0.0) for line in outcome.lines), default=0.0)
+    return max((line.get(name, 0.0) for line in outcome.shown.lines), default=0.0)
 
 
 def _metrics(found: Sequence[Outcome]) -> dict[str, tuple[Any, Any]]:
@@ -153,18 +153,19 @@ def _metrics(found: Sequence[Outcome]) -> dict[str, tuple[Any, Any]]:
     def similar(outcome: Outcome, text: str) -> float:
         return Levenshtein.normalized_similarity(text.strip(), outcome.problem.expected.strip())
 
+    shown = [(one, one.shown) for one in found]
     pairs = {
-        "right": [(float(one.draft_right), float(one.chosen_right)) for one in found],
-        "exact": [(exact(one, one.draft), exact(one, one.chosen)) for one in found],
-        "similarity": [(similar(one, one.draft), similar(one, one.chosen)) for one in found],
-        "parses": [(float(one.parses[0] is not False), float(one.parses[2] is not False)) for one in found],
+        "right": [(float(draft.right), float(draft.chosen_right)) for _, draft in shown],
+        "exact": [(exact(one, draft.text), exact(one, draft.chosen)) for one, draft in shown],
+        "similarity": [(similar(one, draft.text), similar(one, draft.chosen)) for one, draft in shown],
+        "parses": [(float(draft.parses is not False), float(draft.chosen_parses is not False)) for _, draft in shown],
     }
     return {name: (np.array(values)[:, 0], np.array(values)[:, 1]) for name, values in pairs.items()}
 
 
 def _scores(found: Sequence[Outcome], rule: Rule) -> Any:
     score = gate_score(rule)
-    return np.array([max((score(line) for line in outcome.lines), default=0.0) for outcome in found])
+    return np.array([max((score(line) for line in outcome.shown.lines), default=0.0) for outcome in found])
 
 
 def _tau(scores: Any, share: float) -> float | None:

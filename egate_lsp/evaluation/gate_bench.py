@@ -10,10 +10,10 @@ import numpy as np
 
 from egate_lsp import triggers
 from egate_lsp.calibration import points_of, tau_for
-from egate_lsp.cascade import Cascade, Policy
+from egate_lsp.cascade import Cascade
 from egate_lsp.escalate import Tier
 from egate_lsp.evaluation import curves
-from egate_lsp.evaluation.outcomes import BLOCK, ONE_LINE
+from egate_lsp.evaluation.outcomes import ONE_LINE, policy
 from egate_lsp.evaluation.rules import NamedRule
 from egate_lsp.gate import Rule
 from egate_lsp.values import Verdict
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 TABLE_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 LIVE_RATES = (0.1, 0.2, 0.3, 0.4)
-PATIENCE_S = 600.0
 
 
 def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int) -> list[dict[str, Any]]:
     """For each rule: AUROC for "the draft is wrong" and for gain, and the curve with intervals."""
     groups = _groups(found)
-    kept = np.array([float(outcome.draft_right) for outcome in found])
+    kept = np.array([float(outcome.plain.right) for outcome in found])
     target = np.array([float(outcome.target_right) for outcome in found])
-    chosen = np.array([float(outcome.chosen_right) for outcome in found])
+    repaired = np.array([float(outcome.shown.right) for outcome in found])
+    chosen = np.array([float(outcome.shown.chosen_right) for outcome in found])
     tokens = np.array([float(outcome.target_tokens) for outcome in found])
     weights = curves.resamples(groups, seed=seed)
     total = weights.sum(axis=1)
@@ -45,12 +45,14 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
     rows = [
         _fixed("never", float(never), 0.0, sampled_never, 0.0),
         _fixed("always", float(always), 1.0, sampled_always, float(tokens.sum())),
+        _fixed("never, faulty lines drafted anew", float(repaired.mean()), 0.0, weights @ repaired / total, 0.0),
         _fixed("always, the target's line refused where it is worse", float(chosen.mean()), 1.0,
                weights @ chosen / total, float(tokens.sum())),
     ]  # fmt: skip
     oracle = NamedRule("oracle", lambda _signals: 0.0)
     for rule in (*compared, oracle):
-        lines = curves.Lines(kept, chosen if rule.ours and rule.refuses else target, groups)
+        right = np.array([rule.right(outcome) for outcome in found], dtype=float)
+        lines = curves.Lines(right[:, 0], right[:, 1], groups)
         scores = target - kept if rule is oracle else np.array([rule.of(outcome) for outcome in found])
         point = curves.quality(lines, scores, TABLE_SHARES)
         sampled = np.array([curves.quality(lines, scores, TABLE_SHARES, row) for row in weights])
@@ -60,8 +62,8 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
         rows.append(
             {
                 "name": rule.name,
-                "auroc_error": _number(curves.auroc(scores, kept < 0.5)),
-                "auroc_gain": _number(curves.auroc(scores, (target > kept))),
+                "auroc_error": _number(curves.auroc(scores, lines.kept < 0.5)),
+                "auroc_gain": _number(curves.auroc(scores, lines.deferred > lines.kept)),
                 "curve": [
                     {
                         "share": share,
@@ -146,13 +148,11 @@ async def live(
         for index, outcome in enumerate(found):
             progress(f"live at {rate:.0%}", index, len(found))
             tiers = [
-                Tier(draft, replace(rule, tau=taus[bool(first[index])]), BLOCK.max_tokens),
+                Tier(draft, replace(rule, tau=taus[bool(first[index])])),
                 Tier(target, Rule(), ONE_LINE.max_tokens),
             ]
-            policy = Policy(
-                BLOCK.max_tokens, BLOCK.max_lines, max_deferrals=BLOCK.max_lines, invoked_deadline_s=PATIENCE_S
-            )
-            completion = await Cascade(tiers, policy, checker).complete(outcome.problem.context, invoked=True)
+            hole = outcome.problem.context
+            completion = await Cascade(tiers, policy(hole), checker).complete(hole, invoked=True)
             lines += len(completion.lines)
             deferred += sum(line.verdict is Verdict.DEFER for line in completion.lines)
             right.append(float(verdicts.right(outcome.problem, completion.text)))
@@ -176,12 +176,12 @@ def triggers_pay(found: Sequence[Outcome]) -> dict[str, dict[str, float]]:
     """For each pattern trigger: on how many drafts it fires, and how often draft and target are right there."""
     result = {}
     for name in triggers.NAMES:
-        fired = [outcome for outcome in found if any(f"trigger-{name}" in line for line in outcome.lines)]
+        fired = [outcome for outcome in found if any(f"trigger-{name}" in line for line in outcome.shown.lines)]
         if fired:
             result[name] = {
                 "lines": len(fired),
-                "draft": sum(outcome.draft_right for outcome in fired) / len(fired),
-                "target": sum(outcome.chosen_right for outcome in fired) / len(fired),
+                "draft": sum(outcome.shown.right for outcome in fired) / len(fired),
+                "target": sum(outcome.shown.chosen_right for outcome in fired) / len(fired),
             }
     return result
 

@@ -18,6 +18,7 @@ WRONG_SHOWN = 40
 BINS = 20
 CONTEXT_LINES = 3
 DARKEST = 0.4  # normalised entropy at which a token's shade is full
+_FLAGS = ("syntax", "names")
 _COLOURS = (
     "#1b6ca8",
     "#c0392b",
@@ -55,7 +56,7 @@ def page(result: Mapping[str, Any], found: Sequence[Outcome]) -> str:
 <h2>Scores of the default rule: {escape(result["default"])}</h2>
 {_histogram(result.get("scores", []))}
 <h2>Lines that the draft got wrong</h2>
-<p>The darker a token, the higher its entropy. Of {sum(not outcome.draft_right for outcome in found)} such lines the
+<p>The darker a token, the higher its entropy. Of {sum(not outcome.shown.right for outcome in found)} such lines the
 first {WRONG_SHOWN} are shown.</p>
 {_wrong(found)}
 </html>
@@ -188,7 +189,7 @@ def _histogram(scores: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _wrong(found: Sequence[Outcome]) -> str:
-    wrong = [outcome for outcome in found if not outcome.draft_right][:WRONG_SHOWN]
+    wrong = [outcome for outcome in found if not outcome.shown.right][:WRONG_SHOWN]
     return "".join(_line(outcome) for outcome in wrong)
 
 
@@ -197,12 +198,15 @@ def _line(outcome: Outcome) -> str:
     before = "\n".join(context.prefix.split("\n")[-CONTEXT_LINES - 1 :])
     after = "\n".join(context.suffix.split("\n")[: CONTEXT_LINES + 1])
     verdict = "right" if outcome.target_right else "wrong too"
-    signs = [f"{name} {outcome.signals[name]:.2f}" for name in ("entropy-max", "syntax") if name in outcome.signals]
+    signs = [f"{name} {outcome.signals[name]:.2f}" for name in ("entropy-max", *_FLAGS) if outcome.signals.get(name)]
+    anew = ""
+    if outcome.shown.text != outcome.plain.text:
+        anew = f"drafted anew: <code>{escape(outcome.shown.text.strip())}</code><br>"
     return (
         f"<p><b>{escape(outcome.problem.name)}</b> {escape(', '.join(signs))}</p>"
-        f'<pre><span class="dim">{escape(before)}</span>{_shaded(outcome.tokens, outcome.draft)}'
+        f'<pre><span class="dim">{escape(before)}</span>{_shaded(outcome.tokens, outcome.plain.text)}'
         f'<span class="dim">{escape(after)}</span></pre>'
-        f"<p>author: <code>{escape(outcome.problem.expected.strip())}</code><br>"
+        f"<p>author: <code>{escape(outcome.problem.expected.strip())}</code><br>{anew}"
         f"target ({verdict}): <code>{escape(outcome.target.strip())}</code></p>"
     )
 

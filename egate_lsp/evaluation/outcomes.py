@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egate_lsp import merge, signals, triggers
 from egate_lsp.assess import assess
+from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.draft import draft_lines, line_of, one_line
 from egate_lsp.errors import EgateError
-from egate_lsp.escalate import refusal
+from egate_lsp.escalate import Tier, refusal
 from egate_lsp.evaluation.metered import BudgetSpent
+from egate_lsp.gate import REPAIRED
 from egate_lsp.models import Limits, Search
 from egate_lsp.values import CompletionLine, Shape, Source
 
@@ -31,8 +33,30 @@ if TYPE_CHECKING:
 ONE_LINE = Limits(96, 1)
 BLOCK = Limits(192, 16)
 PAUSES_S = (2.0, 8.0, 30.0)  # before a failed request is tried again
-COMMENT = "comment"  # the signal of a line that the gate does not judge
+PATIENCE_S = 600.0
 DISAGREEMENT = "disagreement"
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A draft, and what becomes of it when it is deferred.
+
+    Attributes:
+        text: that would be inserted.
+        lines: signals of each line, as the gate sees them; one for a hole in a line.
+        right: by the problem's tests, or equal to the author's text without tests.
+        parses: it adds no syntax error; None: not known.
+        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the target's, unless it is
+            refused.
+    """
+
+    text: str
+    lines: tuple[Mapping[str, float], ...]
+    right: bool
+    chosen: str
+    chosen_right: bool
+    parses: bool | None = None
+    chosen_parses: bool | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,35 +64,36 @@ class Outcome:
     """What both models wrote for a problem, and what is known of it.
 
     Attributes:
-        lines: signals of each line of the draft, as the gate sees them; one for a hole in a line.
-        signals: of the draft as a whole, as published rules see it.
-        draft, target: the text that would be inserted.
-        chosen: the text that is inserted when the draft is deferred: the target's, unless it is refused.
-        draft_right, target_right, chosen_right: by the problem's tests, or equal to the author's text without tests.
-        parses: whether draft, target and chosen add no syntax error; None: not known.
-        target_tokens: that the target wrote.
-        tokens: that the draft wrote.
+        plain: the draft model's own text.
+        shown: the same with faulty lines drafted anew, as the cascade does.
+        signals: of the plain draft as a whole, as published rules see it.
+        tokens: of the plain draft.
+        target, target_right, target_tokens: the target's text, whether it is right, and how much it wrote.
     """
 
     problem: Problem
-    lines: tuple[Mapping[str, float], ...]
+    plain: Version
+    shown: Version
     signals: Mapping[str, float]
-    draft: str
+    tokens: tuple[Token, ...]
     target: str
-    chosen: str
-    draft_right: bool
     target_right: bool
-    chosen_right: bool
-    parses: tuple[bool | None, bool | None, bool | None] = (None, None, None)
     target_tokens: int = 0
-    tokens: tuple[Token, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Drafted:
-    """What the draft wrote for a hole; `disagreement` of its candidates, if there were any; `usage` of the engine."""
+    """What the draft wrote for a hole.
 
-    lines: Sequence[DraftLine]
+    Attributes:
+        plain: its own lines.
+        shown: those of the cascade without a target.
+        disagreement: of several candidates, if they were asked for.
+        usage: of the engine, for the plain lines.
+    """
+
+    plain: Sequence[DraftLine]
+    shown: Sequence[CompletionLine]
     disagreement: float | None
     usage: Mapping[str, float]
 
@@ -92,20 +117,20 @@ async def collect(
     Raises:
         EgateError: a model cannot be loaded, or a target cannot answer.
     """
-    drafts = await draft_all(problems, draft, progress, branches=branches)
+    drafts = await draft_all(problems, draft, checker, progress, branches=branches)
     answers = await answer_all(problems, target, progress)
     return judge_all(problems, drafts, answers, checker, verdicts, progress)
 
 
 async def draft_all(
-    problems: Sequence[Problem], draft: RecordedModel, progress: Progress, *, branches: int = 0
+    problems: Sequence[Problem], draft: RecordedModel, checker: Checker, progress: Progress, *, branches: int = 0
 ) -> list[Drafted]:
     """The draft's text for each problem; closes the model."""
     found = []
     try:
         for index, problem in enumerate(problems):
             progress(f"{draft.name} drafts", index, len(problems))
-            found.append(await _drafted(draft, problem.context, branches))
+            found.append(await _drafted(draft, problem, checker, branches))
     finally:
         await draft.aclose()
     return found
@@ -141,26 +166,42 @@ def judge_all(
     count = len(drafts) if answers is None else len(answers)
     for index in range(count):
         progress("tests", index, count)
-        drafted = drafts[index]
-        answer = drafted.lines if answers is None else answers[index]
-        found = outcome(problems[index], drafted.lines, answer, checker, verdicts)
-        if drafted.disagreement is not None:
-            extra = {DISAGREEMENT: drafted.disagreement}
-            lines = tuple({**line, **extra} for line in found.lines)
-            found = replace(found, lines=lines, signals={**found.signals, **extra})
-        result.append(found)
+        answer = None if answers is None else answers[index]
+        result.append(outcome(problems[index], drafts[index], answer, checker, verdicts))
     verdicts.save()
     return result
 
 
-async def _drafted(model: RecordedModel, hole: FimContext, branches: int) -> Drafted:
-    if not branches or hole.shape is Shape.BLOCK:
-        lines = await written(model, hole)
-        return Drafted(lines, None, model.usage())
-    found = await model.candidates(hole, ONE_LINE, Search(branches=branches, top=40))
-    lines = [line_of(tokens, own_line=hole.prefix.endswith("\n")) for tokens in found]
-    texts = [(line.text, signals.line_logprob(line.tokens)) for line in lines]
-    return Drafted(lines[:1], signals.disagreement(texts), model.usage())
+async def _drafted(model: RecordedModel, problem: Problem, checker: Checker, branches: int) -> Drafted:
+    hole = problem.context
+    disagreement = None
+    if branches and hole.shape is Shape.LINE:
+        found = await model.candidates(hole, ONE_LINE, Search(branches=branches, top=40))
+        lines = [line_of(tokens, own_line=hole.prefix.endswith("\n")) for tokens in found]
+        disagreement = signals.disagreement([(line.text, signals.line_logprob(line.tokens)) for line in lines])
+    plain = await written(model, hole)
+    usage = model.usage()
+    # Where more is missing below the hole than its own text, only a hole in a block is judged so.
+    if problem.complete:
+        cascade = Cascade([Tier(model)], policy(hole), checker)
+        shown: Sequence[CompletionLine] = (await cascade.complete(hole, invoked=True)).lines
+    else:
+        shown = [CompletionLine(line.text, Source.DRAFT, tokens=line.tokens) for line in plain]
+    return Drafted(plain, shown, disagreement, usage)
+
+
+def policy(hole: FimContext) -> Policy:
+    """Of a cascade that is measured: nothing but the text ends it, and pattern triggers are off."""
+    limits = ONE_LINE if hole.shape is Shape.LINE else BLOCK
+    lines = BLOCK.max_lines
+    return Policy(
+        limits.max_tokens,
+        lines,
+        max_deferrals=lines,
+        repairs=lines,
+        deadline_s=PATIENCE_S,
+        invoked_deadline_s=PATIENCE_S,
+    )
 
 
 async def _patiently(model: Model, hole: FimContext) -> list[DraftLine]:
@@ -183,46 +224,58 @@ async def written(model: Model, hole: FimContext) -> list[DraftLine]:
 
 
 def outcome(
-    problem: Problem, drafted: Sequence[DraftLine], answer: Sequence[DraftLine], checker: Checker, verdicts: Verdicts
+    problem: Problem, drafted: Drafted, answer: Sequence[DraftLine] | None, checker: Checker, verdicts: Verdicts
 ) -> Outcome:
-    """Both texts tested and weighed."""
+    """All texts tested and weighed."""
     hole = problem.context
-    draft, target = inserted(drafted, hole), inserted(answer, hole)
-    known = {text: assess(hole, text, checker, complete=problem.complete) for text in {draft, target}}
-    refused = refusal(hole, draft, target, known[draft], known[target])
-    chosen = draft if refused else target
-    right = {text: verdicts.right(problem, text) for text in {draft, target}}
-    tokens = tuple(token for line in drafted for token in line.tokens)
+    plain = inserted(drafted.plain, hole)
+    shown = "\n".join(line.text for line in drafted.shown)
+    target = plain if answer is None else inserted(answer, hole)
+    known = {
+        text: assess(hole, text, checker, enabled=triggers.NAMES, complete=problem.complete)
+        for text in {plain, shown, target}
+    }
+    right = {text: verdicts.right(problem, text) for text in known}
+
+    def version(text: str, lines: tuple[Mapping[str, float], ...]) -> Version:
+        refused = answer is None or refusal(hole, text, target, known[text], known[target])
+        chosen = text if refused else target
+        return Version(text, lines, right[text], chosen, right[chosen], _parses(known[text]), _parses(known[chosen]))
+
+    tokens = tuple(token for line in drafted.plain for token in line.tokens)
+    extra = {} if drafted.disagreement is None else {DISAGREEMENT: drafted.disagreement}
+    plain_lines = _lines(problem, [(line.text, line.tokens) for line in drafted.plain], checker, extra)
+    shown_lines = plain_lines
+    if shown != plain:
+        shown_lines = _lines(problem, [(line.text, line.tokens) for line in drafted.shown], checker, extra)
+        repaired = (line.signals.get(REPAIRED, 0.0) for line in drafted.shown)
+        shown_lines = tuple(
+            {**line, REPAIRED: anew} if anew else line for line, anew in zip(shown_lines, repaired, strict=True)
+        )
     return Outcome(
         problem,
-        _lines(problem, drafted, checker),
-        signals.line_signals(tokens) | _signals(known[draft]),
-        draft,
-        target,
-        chosen,
-        right[draft],
-        right[target],
-        right[chosen],
-        (_parses(known[draft]), _parses(known[target]), _parses(known[chosen])),
-        sum(len(line.tokens) for line in answer),
+        version(plain, plain_lines),
+        version(shown, shown_lines),
+        signals.line_signals(tokens) | known[plain].signals | extra,
         tokens,
+        target,
+        right[target],
+        sum(len(line.tokens) for line in answer or ()),
     )
 
 
-def _lines(problem: Problem, drafted: Sequence[DraftLine], checker: Checker) -> tuple[Mapping[str, float], ...]:
+def _lines(
+    problem: Problem, drafted: Sequence[tuple[str, Sequence[Token]]], checker: Checker, extra: dict[str, float]
+) -> tuple[Mapping[str, float], ...]:
     """Each line's signals, as the cascade has them when it judges the line."""
     hole = problem.context
     complete = None if problem.complete else False
-    found, texts = [], [line.text for line in drafted]
-    for index, line in enumerate(drafted):
+    found, texts = [], [text for text, _ in drafted]
+    for index, (text, tokens) in enumerate(drafted):
         here = hole.extended("\n".join([*texts[:index], ""])) if index else hole
-        known = assess(here, line.text, checker, enabled=triggers.NAMES, complete=complete)
-        found.append(signals.line_signals(line.tokens) | _signals(known))
+        known = assess(here, text, checker, enabled=triggers.NAMES, complete=complete)
+        found.append(signals.line_signals(tokens) | known.signals | extra)
     return tuple(found)
-
-
-def _signals(known: Assessment) -> dict[str, float]:
-    return known.signals | ({COMMENT: 1.0} if known.comment else {})
 
 
 def _parses(known: Assessment) -> bool | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp.models import Search, Searcher
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from egate_lsp.models import Limits, Model
     from egate_lsp.values import FimContext
 
+TOPS = (5, 20, 40)  # with how many probabilities searches may have been recorded
 ROUND = 6  # decimals: a recording is read by people too
 
 
@@ -85,15 +86,25 @@ class RecordedModel:
 
     async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
         """Several drafts of a line; see `Searcher`."""
-        key = _key(context, limits, search)
-        if key not in self._kept:
+        record = self._kept.get(_key(context, limits, search)) or self._wider(context, limits, search)
+        if record is None:
             model = await self._real()
-            assert isinstance(model, Searcher), f"{self._name} gives one draft only"
+            if not isinstance(model, Searcher):
+                return [[token async for token in self.generate(context, limits)]]
             started = time.perf_counter()
             found = await model.candidates(context, limits, search)
-            self._keep(key, found, ended=len(found[0]) < limits.max_tokens, started=started)
-        self._usage = self._kept[key].get("usage", {})
-        return [[_token(token) for token in branch] for branch in self._kept[key]["branches"]]
+            record = self._keep(
+                _key(context, limits, search), found, ended=len(found[0]) < limits.max_tokens, started=started
+            )
+        self._usage = record.get("usage", {})
+        return [[_token(token) for token in branch] for branch in record["branches"]]
+
+    def _wider(self, context: FimContext, limits: Limits, search: Search) -> dict[str, Any] | None:
+        """The same search recorded with more probabilities of each token than are wanted."""
+        for top in TOPS:
+            if top >= search.top and (found := self._kept.get(_key(context, limits, replace(search, top=top)))):
+                return found
+        return None
 
     def holds_line(self, context: FimContext) -> bool:
         """Is a line at this hole recorded?"""
@@ -119,7 +130,7 @@ class RecordedModel:
         self.generated += 1
         return self._model
 
-    def _keep(self, key: str, branches: list[list[Token]], *, ended: bool, started: float) -> None:
+    def _keep(self, key: str, branches: list[list[Token]], *, ended: bool, started: float) -> dict[str, Any]:
         told = self._model.usage() if self._model is not None else {}
         self._usage = {name: told[name] for name in ("prompt_tokens", "generated_tokens") if name in told}
         record = {
@@ -133,6 +144,7 @@ class RecordedModel:
         self._path.parent.mkdir(parents=True, exist_ok=True)
         with self._path.open("a", encoding="utf-8") as file:
             file.write(json.dumps(record) + "\n")
+        return record
 
     def _remember(self, record: dict[str, Any]) -> None:
         _index(self._kept, record)

@@ -9,14 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from egate_lsp.evaluation.outcomes import COMMENT, DISAGREEMENT
-from egate_lsp.gate import NAMES, SYNTAX, Rule, faulted, line_score
+from egate_lsp.evaluation.outcomes import DISAGREEMENT
+from egate_lsp.gate import COMMENT, NAMES, SYNTAX, Rule, faulted, line_score
 from egate_lsp.signals import AGGREGATES, MEASURES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from egate_lsp.evaluation.outcomes import Outcome
+    from egate_lsp.evaluation.outcomes import Outcome, Version
 
     Score = Callable[[Mapping[str, float]], float]
 
@@ -29,21 +29,31 @@ class NamedRule:
 
     Attributes:
         score: of a line's signals, or of the whole draft's.
-        ours: several lines are as unsure as the unsurest of them, and deferring may still end with the draft's text,
-            if the target's is worse (`escalate.refusal`). A published rule sees the draft as one text.
-        refuses: whether the target's worse text is refused.
+        ours: several lines are as unsure as the unsurest of them. A published rule sees the draft as one text.
+        repairs: whether faulty lines are drafted anew.
+        refuses: whether the target's text is refused where it is worse than the draft's.
     """
 
     name: str
     score: Score
     ours: bool = False
+    repairs: bool = True
     refuses: bool = True
 
     def of(self, outcome: Outcome) -> float:
         """The score of a draft."""
         if not self.ours:
             return self.score(outcome.signals)
-        return max((self.score(line) for line in outcome.lines), default=0.0)
+        return max((self.score(line) for line in self.draft(outcome).lines), default=0.0)
+
+    def draft(self, outcome: Outcome) -> Version:
+        """The draft that this rule judges."""
+        return outcome.shown if self.ours and self.repairs else outcome.plain
+
+    def right(self, outcome: Outcome) -> tuple[bool, bool]:
+        """Is what is shown right, if the draft is kept and if it is deferred?"""
+        draft = self.draft(outcome)
+        return draft.right, draft.chosen_right if self.ours and self.refuses else outcome.target_right
 
 
 def rivals() -> list[NamedRule]:
@@ -66,6 +76,7 @@ def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     triggered = gate_score(default)
     found = [
         NamedRule("default", gate_score(default), ours=True),
+        NamedRule("default without repair", gate_score(default), ours=True, repairs=False),
         NamedRule("default, the target's line never refused", gate_score(default), ours=True, refuses=False),
         NamedRule("default without syntax", gate_score(default, without={SYNTAX}), ours=True),
         NamedRule("default without names", gate_score(default, without={NAMES}), ours=True),
