@@ -19,7 +19,7 @@ from egate_lsp.gate import REPAIRED, UNEASE, judge
 from egate_lsp.merge import assemble
 from egate_lsp.models import Limits, Searcher
 from egate_lsp.repair import repaired
-from egate_lsp.values import Completion, CompletionLine, DraftLine, Source, TierRequest, Verdict
+from egate_lsp.values import Completion, CompletionLine, DraftLine, Shape, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -121,6 +121,7 @@ class _Run:
     stats: dict[str, float] = field(default_factory=dict)
     deferrals: int = 0
     repairs: int = 0
+    finished: bool = False
     pending: bool = False
     note: str = ""
 
@@ -228,41 +229,72 @@ class Cascade:
                     raise
                 run.note = error.explanation
                 return False
-            if line is None or (not line.complete and run.lines):
+            if line is None:
+                return await self._finish(run, behind)
+            if not line.complete and run.lines:
                 return False
             run.timing_ms.setdefault("draft_first_line", (time.monotonic() - drafting) * 1000.0)
-            known = self._assess(run, line.text)
-            told: tuple[str, ...] = ()
-            restart = False
-            if known.faults and self._can_repair(run):
-                restart = True
+            on = await self._settle(run, line, self._assess(run, line.text), behind, feed)
+            if on is not None:
+                return on
+
+    async def _finish(self, run: _Run, behind: Sequence[Tier]) -> bool:
+        """The draft has ended its block: what the last line leaves undone shows only now. True: draft on."""
+        last = run.lines[-1] if run.lines and run.context.shape is Shape.BLOCK and not run.finished else None
+        if last is None or last.source is Source.TARGET or last.verdict is Verdict.DEFER or not last.text.strip():
+            return False
+        run.finished = True
+        run.lines.pop()
+        known = self._assess(run, last.text, filled=True)
+        if not known.faults:
+            run.lines.append(last)
+            return False
+        return bool(await self._settle(run, DraftLine(last.text, last.tokens), known, behind, None))
+
+    async def _settle(
+        self, run: _Run, line: DraftLine, known: Assessment, behind: Sequence[Tier], feed: _LineFeed | None
+    ) -> bool | None:
+        """Repair, judge and, if need be, ask for a drafted line; write what comes of it.
+
+        `feed` is the running draft that wrote the line; None: the draft has ended with it. Returns None if that draft
+        goes on, else as `_stretch` does.
+        """
+        filled = feed is None
+        told: tuple[str, ...] = ()
+        restart = filled
+        if known.faults and self._can_repair(run):
+            restart = True
+            if feed is not None:
                 await feed.aclose()
                 run.add_stats(self.tiers[0].model.usage())
-                if (found := await self._repaired(run)) is not None:
-                    told = (f"drafted anew, because of the first draft: {known.faults[0]}",)
-                    line, known = found
-            gated = self._judge(run, line, known, told, adapt=bool(behind))
-            if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
-                settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
+            if (found := await self._repaired(run, filled=filled)) is not None:
+                told = (f"drafted anew, because of the first draft: {known.faults[0]}",)
+                line, known = found
+        gated = self._judge(run, line, known, told, adapt=bool(behind))
+        if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
+            settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
+        else:
+            run.deferrals += 1
+            answer = await self._ask(run, behind, line.text)
+            if answer is None:
+                if not self.policy.show_unsure:
+                    return False
+                settled = _drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON))
             else:
-                run.deferrals += 1
-                answer = await self._ask(run, behind, line.text)
-                if answer is None:
-                    if not self.policy.show_unsure:
-                        return False
-                    settled = _drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON))
-                else:
-                    run.requests.extend(answer.requests)
-                    settled = _choose(gated, answer, self.tiers[0], self._refusal(run, line.text, known, answer))
-                    restart = restart or settled.text.rstrip() != line.text.rstrip()
-            if restart:
-                return self._write(run, settled)
-            run.lines.append(settled)
+                run.requests.extend(answer.requests)
+                refused = self._refusal(run, line.text, known, answer, filled=filled)
+                settled = _choose(gated, answer, self.tiers[0], refused)
+                restart = restart or settled.text.rstrip() != line.text.rstrip()
+        if restart:
+            admitted = self._write(run, settled)
+            return admitted and not (filled and settled.source is Source.DRAFT)
+        run.lines.append(settled)
+        return None
 
     def _can_repair(self, run: _Run) -> bool:
         return self.policy.repairs > run.repairs and isinstance(self.tiers[0].model, Searcher)
 
-    async def _repaired(self, run: _Run) -> tuple[DraftLine, Assessment] | None:
+    async def _repaired(self, run: _Run, *, filled: bool) -> tuple[DraftLine, Assessment] | None:
         """Another draft of the line, without a fault; None if there is none, or no time for it."""
         run.repairs += 1
         repairing = time.monotonic()
@@ -274,7 +306,7 @@ class Cascade:
                     model,
                     run.context,
                     run.written,
-                    lambda text: self._assess(run, text),
+                    lambda text: self._assess(run, text, filled=filled),
                     max_tokens=self.policy.max_tokens,
                     max_lines=self.policy.max_lines,
                 )
@@ -295,14 +327,22 @@ class Cascade:
             self.pace.saw(gated.weighed, deferred=gated.verdict is Verdict.DEFER)
         return replace(gated, reasons=(*told, *gated.reasons))
 
-    def _assess(self, run: _Run, text: str) -> Assessment:
+    def _assess(self, run: _Run, text: str, *, filled: bool = False) -> Assessment:
+        """`filled`: nothing is written after it."""
         policy = self.policy
-        return assess(run.here(), text, self.checker, enabled=policy.triggers, patterns=policy.patterns)
+        return assess(
+            run.here(),
+            text,
+            self.checker,
+            enabled=policy.triggers,
+            patterns=policy.patterns,
+            complete=True if filled else None,
+        )
 
-    def _refusal(self, run: _Run, drafted: str, known: Assessment, answer: Answer) -> str:
+    def _refusal(self, run: _Run, drafted: str, known: Assessment, answer: Answer, *, filled: bool) -> str:
         if answer.line is None:
             return ""
-        return refusal(run.here(), drafted, answer.line.text, known, self._assess(run, answer.line.text))
+        return refusal(run.here(), drafted, answer.line.text, known, self._assess(run, answer.line.text, filled=filled))
 
     def _write(self, run: _Run, line: CompletionLine) -> bool:
         """Append a line that the running draft did not write, if it belongs here. True: the draft goes on from it."""

@@ -124,3 +124,23 @@ async def test_what_does_not_belong_there_is_no_repair() -> None:
 
     assert found is not None
     assert found[0].text == "total = values"
+
+
+async def test_what_a_block_leaves_undone_shows_when_it_ends() -> None:
+    model = Searching([Rule("", (("size = sum(values)\n", 0.1),))], [tokens("total = sum(values)")])
+    completion = await complete(model, BLOCK)
+
+    assert completion.text == "total = sum(values)"
+    assert "total, which the code below uses, stays undefined" in completion.lines[0].reasons[0]
+
+
+async def test_a_block_that_cannot_be_repaired_goes_to_the_target_with_its_last_line() -> None:
+    model = Searching([Rule("", (("one = 1\n", 0.1), ("    size = sum(values)\n", 0.1)))], [])
+    target = ScriptedModel([Rule("", (("    total = one\n", 0.1),))], name="target")
+    rule = GateRule("max", 0.4)  # a fault alone moves a certain line above it
+    completion = await Cascade([Tier(model, rule), Tier(target)], Policy(deadline_s=30.0), Checker()).complete(
+        drawn(BLOCK)
+    )
+
+    assert [line.text for line in completion.lines] == ["one = 1", "    total = one"]
+    assert len(target.asked) == 1

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
+from rich.console import Console
 
 from egate_lsp.cli.bench_gate import gate
 from egate_lsp.cli.settings import load, set_option
+from egate_lsp.errors import ConfigError
+from egate_lsp.values import Shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -56,6 +60,45 @@ def server(*, requests: int) -> None:
     times = asyncio.run(measure(requests=requests))
     click.echo(f"{requests} edits and requests on a 5,000-line file, client's share included:")
     click.echo(f"p50 {times.median:.2f} ms   p95 {times.quantile(0.95):.2f} ms   p99 {times.quantile(0.99):.2f} ms")
+
+
+@bench.command()
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="JSON lines (may be .gz) of HumanEval-Infilling or SAFIM.",
+)
+@click.option("--limit", default=40, show_default=True, type=click.IntRange(5), help="How many lines, at random.")
+@click.option("--share", default=0.11, show_default=True, type=click.FloatRange(0, 1), help="Of lines with a fault.")
+@set_option
+def repair(*, data: Path, limit: int, share: float, overrides: Sequence[str]) -> None:
+    """What drafting a faulty line anew costs beside drafting it. Goal: at most half of the draft's time on average."""
+    from egate_lsp.cli.bench_gate import bars
+    from egate_lsp.evaluation import problems
+    from egate_lsp.evaluation.repair_cost import Cost, measure
+    from egate_lsp.models.engine_process import EngineProcess
+    from egate_lsp.service import open_draft
+
+    drawn = [one for one in problems.read(data, limit=limit) if one.context.shape is Shape.LINE]
+    if not drawn:
+        raise ConfigError(f"{data} has no single-line problems.", hint="Give a single-line set.")
+
+    async def run() -> Cost:
+        model = await open_draft(load(overrides))
+        if not isinstance(model, EngineProcess):
+            raise ConfigError("A script cannot be measured.", hint="Set draft.model to a real one.")
+        try:
+            with bars(Console(stderr=True)) as progress:
+                return await measure(model, drawn, progress)
+        finally:
+            await model.aclose()
+
+    found = asyncio.run(run())
+    for name, times in (("new prompt", found.cold_ms), ("cached prompt", found.warm_ms), ("search", found.search_ms)):
+        click.echo(f"{name:14} median {statistics.median(times):7.0f} ms a line")
+    click.echo(f"a search takes {found.to_warm:.2f} times the same line on a cached prompt (median of {len(drawn)})")
+    click.echo(f"if {share:.0%} of lines are searched for, a draft takes {found.of_draft(share):.3f} times as long")
 
 
 bench.add_command(gate)

@@ -269,11 +269,12 @@ def _lines(
 ) -> tuple[Mapping[str, float], ...]:
     """Each line's signals, as the cascade has them when it judges the line."""
     hole = problem.context
-    complete = None if problem.complete else False
     found, texts = [], [text for text, _ in drafted]
     for index, (text, tokens) in enumerate(drafted):
         here = hole.extended("\n".join([*texts[:index], ""])) if index else hole
-        known = assess(here, text, checker, enabled=triggers.NAMES, complete=complete)
+        last = index == len(drafted) - 1
+        complete = problem.complete if last and hole.shape is Shape.BLOCK else None
+        known = assess(here, text, checker, enabled=triggers.NAMES, complete=complete if problem.complete else False)
         found.append(signals.line_signals(tokens) | known.signals | extra)
     return tuple(found)
 

@@ -34,7 +34,7 @@ class Search:
         branches: this many drafts that leave the greedy one at its least certain tokens, each at another place or by
             another token, and go on greedily from there; decoded together in one batch.
         documented: draft in the order of FIM marks that the model's authors document, not the usual one.
-        top: probabilities of this many of the likeliest tokens with each token.
+        top: probabilities of this many of the likeliest tokens with each token of the greedy draft.
     """
 
     branches: int = 0

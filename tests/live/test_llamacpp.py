@@ -13,13 +13,16 @@ import numpy as np
 import psutil
 import pytest
 
+from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.config import Draft
 from egate_lsp.errors import EngineDied, ModelLoadError
-from egate_lsp.models import Limits
+from egate_lsp.escalate import Tier
+from egate_lsp.models import Limits, Search
 from egate_lsp.models.engine_process import EngineProcess
 from egate_lsp.models.fim import QWEN, FimOrder
-from egate_lsp.values import FimContext
-from tests.conftest import model_file
+from egate_lsp.syntax import Checker
+from egate_lsp.values import FimContext, Shape
+from tests.conftest import drawn, model_file
 
 pytestmark = pytest.mark.live
 
@@ -178,3 +181,44 @@ async def test_killed_at_fifty_random_moments_under_load() -> None:
             died += any(isinstance(result, EngineDied) for result in results)
             assert await text_of(subject, "The capital of France is", max_tokens=8)
     assert died >= 3  # most are made good by the second try; some must have been seen, or nothing was tested
+
+
+@pytest.mark.parametrize("documented", [False, True])
+async def test_other_drafts_of_a_line_begin_with_the_greedy_one_and_each_is_another(documented) -> None:
+    hole = FimContext("def mean(values):\n    total = ", "\n    return total / len(values)\n", shape=Shape.LINE)
+    async with engine() as subject:
+        alone = [token.piece async for token in subject.generate(hole, Limits(24, 1))]
+        found = await subject.candidates(hole, Limits(24, 1), Search(branches=4, documented=documented, top=5))
+        again = [token.piece async for token in subject.generate(hole, Limits(24, 1))]
+    texts = [b"".join(token.piece for token in branch).partition(b"\n")[0] for branch in found]
+
+    assert len(found) == 5
+    assert len(set(texts)) == 5
+    assert alone == again
+    if not documented:
+        assert texts[0] == b"".join(alone).partition(b"\n")[0]
+    for token in (token for token in found[0] if token.entropy is not None):
+        assert len(token.top) == 5
+        assert list(token.top) == sorted(token.top, reverse=True)
+        assert token.logprob is not None
+
+
+async def test_a_line_that_forgets_a_name_is_drafted_anew_with_real_weights() -> None:
+    text = (
+        "def strange_sort_list(lst):\n"
+        '    """Smallest first, then the largest of the rest, then the smallest, and so on."""\n'
+        "    ║\n"
+        "    while lst:\n"
+        "        res.append(min(lst) if switch else max(lst))\n"
+        "        lst.remove(res[-1])\n"
+        "        switch = not switch\n"
+        "    return res\n"
+    )
+    async with engine() as subject:
+        cascade = Cascade([Tier(subject)], Policy(deadline_s=120.0), Checker())
+        completion = await cascade.complete(drawn(text))
+    filled = text.replace("║", completion.text)
+
+    compile(filled, "filled", "exec")
+    assert "res" in completion.text
+    assert "switch" in completion.text
