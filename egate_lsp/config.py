@@ -153,10 +153,10 @@ class Calibrated(_Section):
 class Gate(_Section):
     """When a drafted line is deferred to the target."""
 
-    score: Score = "max"
+    score: Score = "sum"
     """How the uncertainties of a line's tokens become one score; "learned" combines several signals."""
-    measure: Measure = "entropy"
-    """What is aggregated: entropy, 1 - probability, 1 - margin, or surprisal, each in [0, 1]."""
+    measure: Measure = "surprisal"
+    """What is aggregated: entropy, 1 - probability, 1 - margin, or surprisal, each in [0, 1]; see docs/gate.md."""
     syntax: bool = True
     """Look for faults: a line that adds a syntax error or, in Python, leaves a name undefined or unused is deferred
     sooner, and a target's line with such a fault is refused."""

@@ -52,7 +52,7 @@ def test_the_ends_of_the_rate() -> None:
 def test_what_is_shipped_has_the_rules_of_the_settings_and_says_where_it_is_from() -> None:
     assert SHIPPED is not None
     assert "egate-lsp" in SHIPPED.note
-    assert {"max entropy", "mean entropy"} <= set(SHIPPED.taus)
+    assert {"max entropy", "sum surprisal", "learned"} <= set(SHIPPED.taus)
     assert "bias" in SHIPPED.weights
 
 

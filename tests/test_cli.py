@@ -47,7 +47,7 @@ def test_complete_as_json(tmp_path: Path, source: Path) -> None:
     assert report["range"] == {"start": {"line": 2, "character": 4}, "end": {"line": 2, "character": 4}}
     assert report["lines"][0]["source"] == "draft"
     assert report["lines"][0]["text"] == "return 42"
-    assert report["lines"][0]["score"] == pytest.approx(5.0 / 6.9078, abs=1e-3)
+    assert report["lines"][0]["score"] == pytest.approx(1 - (1 - 5.0 / 6.9078) * (1 - 0.1 / 6.9078) ** 2, abs=1e-3)
     assert any("no target" in reason for reason in report["lines"][0]["reasons"])
     assert report["requests"] == []
     assert report["timing_ms"]["total"] > 0
@@ -65,7 +65,7 @@ def test_complete_for_a_person(tmp_path: Path, source: Path) -> None:
 def test_complete_explained(tmp_path: Path, source: Path) -> None:
     place = f"{source}:3:4"
     page = tmp_path / "why.html"
-    told = run(tmp_path, "complete", place, "--explain", "--html", str(page))
+    told = run(tmp_path, "complete", place, "--explain", "--html", str(page), "--set", "gate.tau=0.3")
 
     assert told.exit_code == 0
     assert "verdict defer" in told.output
@@ -109,7 +109,7 @@ def test_an_override(tmp_path: Path, source: Path) -> None:
     place = ("complete", str(source), "--line", "3", "--column", "4")
     result = run(tmp_path, *place, "--json", "--set", "gate.tau=0.9", "--set", "gate.score=mean")
 
-    assert "mean entropy" in json.loads(result.output)["lines"][0]["reasons"][0]
+    assert "mean surprisal" in json.loads(result.output)["lines"][0]["reasons"][0]
     wrong = run(tmp_path, *place, "--set", "gate.tau=high")
     assert wrong.exit_code == 1
     assert "gate.tau" in wrong.output

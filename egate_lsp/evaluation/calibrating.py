@@ -15,7 +15,7 @@ from rapidfuzz.distance import Levenshtein
 from egate_lsp.calibration import Calibration, points_of
 from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.rules import gate_score
-from egate_lsp.gate import NAMES, SYNTAX, Rule
+from egate_lsp.gate import NAMES, REPAIRED, SYNTAX, Rule
 from egate_lsp.signals import AGGREGATES, MEASURES
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 FIT_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 # What the learned score is made of; docs/gate.md has what further signals added.
-FEATURES = ("probability-max", "margin-opening", "surprisal-sum", SYNTAX, NAMES)
+FEATURES = ("probability-max", "surprisal-sum", SYNTAX, NAMES, REPAIRED)
 FOLDS = 5
 LEAST_GAINS = 20  # lines on which only the target is right; with fewer a fit is chance
 SURE = 0.9  # share of resamples in which a fit must beat the settings' rule
