@@ -259,6 +259,7 @@ def show(result: dict[str, Any], *, all_rules: bool) -> None:
     console.print(
         f"{result['n']} lines of {result['groups']} problems; "
         f"the draft alone {rows['never']['curve'][0]['pass_at_1']:.3f}, "
+        f"with faulty lines drafted anew {rows['never, faulty lines drafted anew']['curve'][0]['pass_at_1']:.3f}, "
         f"always the target {rows['always']['curve'][0]['pass_at_1']:.3f}, "
         f"only the target is right on {result['oracle_share']:.1%}; default: {result['default']}"
     )

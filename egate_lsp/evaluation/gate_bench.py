@@ -64,6 +64,7 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
                 "name": rule.name,
                 "auroc_error": _number(curves.auroc(scores, lines.kept < 0.5)),
                 "auroc_gain": _number(curves.auroc(scores, lines.deferred > lines.kept)),
+                "none_deferred": float(lines.kept.mean()),
                 "curve": [
                     {
                         "share": share,

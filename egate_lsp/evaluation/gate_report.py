@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from egate_lsp.evaluation.outcomes import Outcome
     from egate_lsp.values import Token
 
-WIDTH, HEIGHT, LEFT, BOTTOM = 640, 380, 60, 40
+WIDTH, HEIGHT, LEFT, RIGHT, BOTTOM = 640, 380, 60, 20, 40
 WRONG_SHOWN = 40
 BINS = 20
 CONTEXT_LINES = 3
@@ -30,6 +30,9 @@ _COLOURS = (
     "#16a085",
     "#7f6a3d",
     "#c2185b",
+    "#00838f",
+    "#8d6e63",
+    "#9e9d24",
 )
 _STYLE = """
 :root{color-scheme:light dark}
@@ -71,8 +74,10 @@ def _comparison(result: Mapping[str, Any]) -> str:
     names = ["default", "random", "oracle", *result["differences"]]
     drawn = [row for name in dict.fromkeys(names) for row in rows if row["name"] == name]
     fixed = {row["name"]: row["curve"][0]["pass_at_1"] for row in result["rules"] if len(row["curve"]) == 1}
-    return f"""<p>The draft alone is right on {fixed["never"]:.1%}, always asking the target on {fixed["always"]:.1%},
-and on {fixed["always, the target's line refused where it is worse"]:.1%} if its line is refused where it is worse.</p>
+    return f"""<p>The draft alone is right on {fixed["never"]:.1%}, and on
+{fixed["never, faulty lines drafted anew"]:.1%} with faulty lines drafted anew; always asking the target on
+{fixed["always"]:.1%}, and on {fixed["always, the target's line refused where it is worse"]:.1%} if its line is refused
+where it is worse.</p>
 <h2>Right lines by share of lines deferred</h2>
 {_curves(drawn, fixed)}
 {_table(rows)}
@@ -104,11 +109,11 @@ def _calibrated(result: Mapping[str, Any]) -> str:
 
 def _curves(rows: Sequence[Mapping[str, Any]], fixed: Mapping[str, float]) -> str:
     shares = [point["share"] for point in rows[0]["curve"]]
-    values = [point["pass_at_1"] for row in rows for point in row["curve"]] + list(fixed.values())
+    values = [point["pass_at_1"] for row in rows for point in row["curve"]] + [fixed["never"], fixed["always"]]
     low, high = min(values) - 0.01, max(values) + 0.01
 
     def place(share: float, value: float) -> str:
-        x = LEFT + share / max(shares) * (WIDTH - LEFT - 10)
+        x = LEFT + share / max(shares) * (WIDTH - LEFT - RIGHT)
         y = (HEIGHT - BOTTOM) * (1.0 - (value - low) / (high - low))
         return f"{x:.1f},{y:.1f}"
 
@@ -116,7 +121,7 @@ def _curves(rows: Sequence[Mapping[str, Any]], fixed: Mapping[str, float]) -> st
     for index, row in enumerate(rows):
         colour = _COLOURS[index % len(_COLOURS)]
         points = " ".join(
-            [place(0.0, fixed["never"]), *(place(point["share"], point["pass_at_1"]) for point in row["curve"])]
+            [place(0.0, row["none_deferred"]), *(place(point["share"], point["pass_at_1"]) for point in row["curve"])]
         )
         width = 3.0 if row["name"] == "default" else 1.5
         dash = "5 3" if row["name"] in {"random", "oracle"} else ""
@@ -130,9 +135,9 @@ def _curves(rows: Sequence[Mapping[str, Any]], fixed: Mapping[str, float]) -> st
     )
     always = place(0.0, fixed["always"]).partition(",")[2]
     parts.append(
-        f'<line x1="{LEFT}" x2="{WIDTH - 10}" y1="{always}" y2="{always}" stroke="currentColor" '
+        f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{always}" y2="{always}" stroke="currentColor" '
         f'stroke-dasharray="1 4"/>'
-        f'<text x="{WIDTH - 12}" y="{float(always) - 4:.1f}" text-anchor="end">always the target</text>'
+        f'<text x="{WIDTH - RIGHT - 2}" y="{float(always) - 4:.1f}" text-anchor="end">always the target</text>'
     )
     for share in shares:
         x = place(share, low).partition(",")[0]
