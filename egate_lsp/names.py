@@ -1,8 +1,9 @@
 """Does a line leave a name undefined, or a variable unused? For Python, by pyflakes. Pure.
 
 A hole that is filled wrongly often leaves a trace elsewhere: the code below it uses a name that the line should have
-bound, or the code above it bound one that the line should have used. What the text around the hole explains does not
-count: a name that occurs anywhere outside of the top-level code around the hole is taken as known, a name that was
+bound, or the code above it bound one that the line should have used. A short file is looked at whole, of a longer one
+the top-level code around the hole. What the text around the hole explains does not count: a name that occurs anywhere
+outside of what is looked at is taken as known, a name that was
 undefined above the line is not the line's fault, and a variable counts as unused only in the function around the hole,
 and only if more of that function stands below: before that it may be used yet.
 """
@@ -32,10 +33,12 @@ def name_fault(before: str, line: str, after: str, language: str, *, complete: b
     """
     if language != "python" or not (line.strip() or complete):
         return None
-    head, tail = python_block(before, after)
-    text = head + line + tail
-    tree = _parsed(text) if len(text) <= MAX_BLOCK_CHARS else None
-    if tree is None:
+    for head, tail in ((before, after), python_block(before, after)):
+        text = head + line + tail
+        tree = _parsed(text) if len(text) <= MAX_BLOCK_CHARS else None
+        if tree is not None:
+            break
+    else:
         return None
     number = head.count("\n") + 1
     outside = before[: len(before) - len(head)] + after[len(tail) :]

@@ -202,6 +202,8 @@ def _faults(node: tree_sitter.Node) -> Iterator[_Fault]:
 def _goes_on(before: str, line: str, language: str) -> bool:
     """The line's statement is not finished: it opens a block, a bracket or a string that later lines close."""
     whole = before.rpartition("\n")[2] + line
+    for mark in languages.facts(language).line_comments:
+        whole = whole.partition(f"  {mark}")[0]
     if languages.opens_block(whole, language) or whole.rstrip().endswith(("\\", ",")):
         return True
     if languages.is_inside_string(before + line, language):

@@ -73,3 +73,11 @@ def test_a_hole_in_mid_line() -> None:
 def test_nonsense_is_not_known_and_never_raises() -> None:
     for line in ("\0", "(" * 5000, "if" * 2000, "\ud800", "x = 1" * 3000):
         assert fault(AREA, line) in {None, ""} or "defines" in str(fault(AREA, line))
+
+
+def test_a_short_file_is_looked_at_whole() -> None:
+    document = "n = int(input())\n║\nfor i in range(n):\n    print(values[i])\n"
+
+    assert fault(document, "numbers = input().split()") == "values, which the code below uses, stays undefined"
+    assert fault(document, "values = input().split()") == ""
+    assert fault(document + "# values" + "x = 1\n" * 2000, "numbers = input().split()") == ""

@@ -79,7 +79,8 @@ def test_no_text_makes_it_fail(before, line, after, language, complete) -> None:
 def test_at_the_end_of_a_file_a_body_may_follow_unless_the_hole_is_said_to_be_filled() -> None:
     document = PYTHON.partition("\n    return")[0] + "\n"
 
-    assert check(document, "if width:", "python", complete=False) is False
+    for line in ("if width:", "if width:  # wide", "@property"):
+        assert check(document, line, "python", complete=False) is False
     assert check(document, "if width:", "python", complete=True) is True
 
 
