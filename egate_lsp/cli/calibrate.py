@@ -324,6 +324,7 @@ class _Run:
                 row.pop("samples")
             figures["rules"] = table
             figures["differences"] = dict.fromkeys(RIVALS)
+            figures["triggers"] = gate_bench.triggers_pay(found)
             figures["oracle_share"] = sum(one.target_right > one.shown.right for one in found) / len(found)
         if result.fit is not None:
             figures["fit"] = {
@@ -372,6 +373,10 @@ def _show(figures: dict[str, Any], *, has_target: bool) -> None:
             table.add_row(f"{row['share']:.0%}", tau, *cells)
         console.print(table)
         console.print(f"Only the target is right on {figures['oracle_share']:.1%} of the lines.")
+        for name, row in figures["triggers"].items():
+            console.print(
+                f"trigger {name}: {row['lines']} lines, right: draft {row['draft']:.2f}, target {row['target']:.2f}"
+            )
     else:
         console.print("No target is set, so only the rate is calibrated: what a share of lines is worth is not known.")
     if fit := figures.get("fit"):
