@@ -44,7 +44,7 @@ RINGS: list[set[str]] = [
     {
         "evaluation.gate_report", "evaluation.engine_overhead", "evaluation.server_overhead",
         "evaluation.bare_loop",
-        "evaluation.startup", "evaluation.repair_cost",
+        "evaluation.startup", "evaluation.repair_cost", "evaluation.fault_alarms",
     },
     {"cli"},
     {"cli.settings", "cli.config_file"},
