@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-ACCEPTED, EXPLAIN, RESTART, TOGGLE, PAUSE_TARGET, STATS = (
-    "egate.accepted", "egate.explain", "egate.restart", "egate.toggle", "egate.pauseTarget", "egate.stats",
+ACCEPTED, DISMISSED, EXPLAIN, RESTART, TOGGLE, PAUSE_TARGET, STATS = (
+    "egate.accepted", "egate.dismissed", "egate.explain", "egate.restart", "egate.toggle", "egate.pauseTarget",
+    "egate.stats",
 )  # fmt: skip
 REMEMBERED = 64  # completions that can still be explained or accepted
 PARENT_POLL_S = 5.0
@@ -81,6 +82,7 @@ class EgateServer(LanguageServer):
         }
         commands: dict[str, Callable[..., Any]] = {
             ACCEPTED: self._accepted,
+            DISMISSED: self._dismissed,
             EXPLAIN: self._explain,
             RESTART: self._restart,
             TOGGLE: self._toggle,
@@ -338,6 +340,12 @@ class EgateServer(LanguageServer):
         made = self._made.get(str(arguments[0])) if arguments else None
         if made is not None and self._service is not None:
             self._service.accepted(*made)
+
+    def _dismissed(self, *arguments: Any) -> None:
+        """Of a completion by its key; without one, of the newest."""
+        made = self._made.get(str(arguments[0]) if arguments else next(reversed(self._made), ""))
+        if made is not None and self._service is not None:
+            self._service.dismissed(made[1])
 
     def _explain(self, *arguments: Any) -> dict[str, Any] | None:
         key = str(arguments[0]) if arguments else next(reversed(self._made), "")

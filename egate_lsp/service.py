@@ -176,6 +176,10 @@ class Service:
         self._feedback.accepted(snapshot.path)
         self._metrics.accepted += 1
 
+    def dismissed(self, snapshot: Snapshot) -> None:
+        """The user refused what was shown at this snapshot: the gate becomes more eager there."""
+        self._feedback.dismissed(snapshot.path)
+
     def stats(self) -> dict[str, float]:
         """Counts since the start, and rates derived from them."""
         return self._metrics.as_dict()

@@ -164,6 +164,7 @@ class _Run:
         self.settings, self.seed, self.prices, self.budget, self.yes = settings, seed, prices, budget, yes
         self.console = Console(stderr=True)
         self.meter: MeteredModel | None = None
+        self.asked = ""
         self.tokens = (0.0, 0.0)
 
     def target(self, local: str | None) -> RecordedModel | None:
@@ -173,6 +174,7 @@ class _Run:
         from egate_lsp.service import open_target
 
         if local is not None:
+            self.asked = local
             return recorded(local, self.settings)
         chosen = self.settings.target
         if not chosen.base_url:
@@ -296,7 +298,8 @@ class _Run:
         found, rule = result.found, result.rule
         named = rules.ours(rule, result.known.weights)
         default = rules.named(named, "default")
-        models = {self.settings.draft.model: catalogue.known(self.settings.models).get(self.settings.draft.model)}
+        known = catalogue.known(self.settings.models)
+        models = {name: known.get(name) for name in (self.settings.draft.model, self.asked) if name}
         figures: dict[str, Any] = {
             "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
             "models": {name: entry.sha256 if entry else "" for name, entry in models.items()},

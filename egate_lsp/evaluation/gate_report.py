@@ -48,10 +48,11 @@ pre{font:13px/1.45 ui-monospace,monospace;background:#8881;padding:.6rem;overflo
 def page(result: Mapping[str, Any], found: Sequence[Outcome]) -> str:
     """The whole page: the curve against random, oracle and rivals, a histogram of scores, the lines that the draft got
     wrong with their tokens shaded by entropy."""
+    title = "The gate on your code" if "rate" in result else "Deferral rules compared"
     models = "".join(f"<li>{escape(name)}: <code>{escape(sha)}</code></li>" for name, sha in result["models"].items())
     return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>egate-lsp: deferral rules compared</title><style>{_STYLE}</style>
-<h1>Deferral rules compared</h1>
+<html lang="en"><meta charset="utf-8"><title>egate-lsp: {title.lower()}</title><style>{_STYLE}</style>
+<h1>{title}</h1>
 <p>{result["n"]} lines of {result["groups"]} problems or files ({escape(", ".join(result["data"]))}),
 {result["date"]}.</p>
 <ul>{models}</ul>
@@ -80,8 +81,10 @@ def _comparison(result: Mapping[str, Any]) -> str:
 where it is worse.</p>
 <h2>Right lines by share of lines deferred</h2>
 {_curves(drawn, fixed)}
-{_table(rows)}
-{_calibrated(result)}"""
+{_calibrated(result)}
+<h2>The rules compared</h2>
+<p>Right lines at each share; AUROC of each rule on its own drafts.</p>
+{_table(rows)}"""
 
 
 def _calibrated(result: Mapping[str, Any]) -> str:

@@ -47,6 +47,22 @@ async def test_a_completion_its_explanation_and_its_acceptance(tmp_path: Path) -
         assert [token["text"] for token in explained["lines"][0]["tokens"]] == ["return", " 42", "\n"]
 
 
+async def test_a_dismissal_makes_the_gate_more_eager_at_that_place(tmp_path: Path) -> None:
+    async with server(tmp_path) as wire:
+        await wire.initialize(NEOVIM, script(tmp_path, ("", ANSWER)))
+        wire.open(DOCUMENT)
+        (item,) = await wire.inline(1, 4, trigger=2)
+        before = await wire.call("egate/explain", {"textDocument": {"uri": URI}})
+        key = item["command"]["arguments"]
+        await wire.call("workspace/executeCommand", {"command": "egate.dismissed", "arguments": key})
+        await wire.inline(1, 4, trigger=2)
+        after = await wire.call("egate/explain", {"textDocument": {"uri": URI}})
+        await wire.call("workspace/executeCommand", {"command": "egate.dismissed", "arguments": ["no such"]})
+
+        assert "unease" not in before["lines"][0]["signals"]
+        assert after["lines"][0]["signals"]["unease"] > 0.3
+
+
 @pytest.mark.parametrize("client", [NEOVIM, VSCODE], ids=["utf-8", "utf-16"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"], ids=["lf", "crlf"])
 async def test_applying_the_item_gives_prefix_completion_suffix(tmp_path: Path, client, end) -> None:
