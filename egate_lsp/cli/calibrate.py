@@ -388,6 +388,13 @@ def _show(figures: dict[str, Any], *, has_target: bool) -> None:
             f"A learned combination of signals: {100 * fit['gain']:+.1f} points on held-out files, better in "
             f"{fit['sure']:.0%} of resamples; it {told}."
         )
+    elif has_target:
+        from egate_lsp.evaluation.calibrating import LEAST_GAINS, can_fit
+
+        told = f"it takes {LEAST_GAINS} lines on which only the target is right"
+        if not can_fit():
+            told = "it takes scikit-learn: pip install 'egate-lsp[fit]'"
+        console.print(f"No learned combination of signals was tried: {told}.")
     low, high = figures["rate_interval"]
     console.print(
         f"For {figures['rate']:.0%} of lines tau is {figures['tau']:.4f}. On other code like this the share will be "

@@ -106,12 +106,17 @@ def rate_interval(found: Sequence[Outcome], rule: Rule, rate: float, *, seed: in
     return curves.interval(np.array(shares))
 
 
+def can_fit() -> bool:
+    """Is scikit-learn installed?"""
+    return importlib.util.find_spec("sklearn") is not None
+
+
 def fitted(found: Sequence[Outcome], rule: Rule, *, seed: int, features: Sequence[str] = FEATURES) -> Fit | None:
     """A logistic regression for gain, compared with `rule` by cross-validation over files; None without scikit-learn
     or with too few lines to fit on."""
     gains = np.array([outcome.shown.chosen_right and not outcome.shown.right for outcome in found])
     groups = _groups(found)
-    if gains.sum() < LEAST_GAINS or groups.max() + 1 < FOLDS or importlib.util.find_spec("sklearn") is None:
+    if gains.sum() < LEAST_GAINS or groups.max() + 1 < FOLDS or not can_fit():
         return None
     from sklearn.model_selection import GroupKFold
 
