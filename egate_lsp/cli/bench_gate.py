@@ -17,6 +17,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
+from egate_lsp import triggers
 from egate_lsp.cli.settings import load, set_option
 from egate_lsp.errors import ConfigError
 
@@ -64,6 +65,7 @@ AGAINST = (
 )
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write index.html to this folder.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@click.option("--trigger", type=click.Choice(triggers.NAMES), help="Of a folder, only lines on which this one fires.")
 @click.option("--live/--replay", default=True, show_default=True, help="Run the cascade itself too, at four rates.")
 @click.option(
     "--branches",
@@ -84,6 +86,7 @@ def gate(
     resume: bool,
     report: Path | None,
     json_file: Path | None,
+    trigger: str | None,
     live: bool,
     branches: int,
     all_rules: bool,
@@ -98,13 +101,12 @@ def gate(
     from egate_lsp.evaluation import problems
 
     settings = load(overrides)
-    drawn = [
-        problem
-        for path in data
-        for problem in (
-            cut(path, limit or 200, seed, settings) if path.is_dir() else problems.read(path, limit=limit, seed=seed)
-        )
-    ]
+    drawn: list[Problem] = []
+    for path in data:
+        if path.is_dir():
+            drawn += cut(path, limit or 200, seed, settings, trigger)
+        else:
+            drawn += problems.read(path, limit=limit, seed=seed)
     if not drawn:
         raise ConfigError("There is no problem in that data.", hint="Is it a folder with source files?")
     console = Console(stderr=True)
@@ -208,15 +210,19 @@ def bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
         yield progress
 
 
-def cut(folder: Path, count: int, seed: int, settings: Settings) -> list[Problem]:
-    """Lines hidden at random in the folder's sources."""
+def cut(folder: Path, count: int, seed: int, settings: Settings, trigger: str | None = None) -> list[Problem]:
+    """Lines hidden at random in the folder's sources; only those on which a pattern trigger fires, if one is named."""
     from egate_lsp import context
     from egate_lsp.evaluation import problems, sources
 
     budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
     root = folder if folder.is_dir() else folder.parent
     files = sources.files(folder, settings.privacy.never_send)
-    return problems.cut(files, root=root, count=count, seed=seed, budget=budget)
+
+    def wanted(line: str, language: str) -> bool:
+        return trigger is None or bool(triggers.fired((trigger,), "", [], line, language))
+
+    return problems.cut(files, root=root, count=count, seed=seed, budget=budget, wanted=wanted)
 
 
 def _entry(name: str, settings: Settings) -> CatalogueEntry:

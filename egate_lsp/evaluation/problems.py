@@ -18,7 +18,7 @@ from egate_lsp.errors import ConfigError
 from egate_lsp.values import FimContext, Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
 HOLE = "{{completion}}"
@@ -145,24 +145,39 @@ def by_line(problems: Iterable[Problem]) -> list[Problem]:
     return found
 
 
-def cut(files: Iterable[Path], *, root: Path, count: int, seed: int = 7, budget: contexts.Budget) -> list[Problem]:
+def cut(
+    files: Iterable[Path],
+    *,
+    root: Path,
+    count: int,
+    seed: int = 7,
+    budget: contexts.Budget,
+    wanted: Callable[[str, str], bool] = lambda _line, _language: True,
+) -> list[Problem]:
     """Lines hidden at random in source files, one third each with the cursor at the line's start, after its
     indentation, and in mid-line. Blank lines, comments and very short lines are not hidden; a file gives at most a
     tenth of the wanted number, more only where there are few files. Files that are not UTF-8, too large or of an
-    unknown language are passed over."""
+    unknown language are passed over. `wanted` tells of a line and its language whether it may be hidden."""
     chance = random.Random(seed)
     paths = sorted(files)
     chance.shuffle(paths)
     share = max(count // 10, 3, -(-count // max(len(paths), 1)))
     problems: list[Problem] = []
     for path in paths:
-        problems += _cut_file(path, root, min(share, count - len(problems)), chance, budget)
+        problems += _cut_file(path, root, min(share, count - len(problems)), chance, budget, wanted)
         if len(problems) >= count:
             break
     return problems
 
 
-def _cut_file(path: Path, root: Path, count: int, chance: random.Random, budget: contexts.Budget) -> list[Problem]:
+def _cut_file(
+    path: Path,
+    root: Path,
+    count: int,
+    chance: random.Random,
+    budget: contexts.Budget,
+    wanted: Callable[[str, str], bool],
+) -> list[Problem]:
     language = languages.by_path(path.name)
     try:
         if not language or path.stat().st_size > MAX_FILE_BYTES:
@@ -174,7 +189,7 @@ def _cut_file(path: Path, root: Path, count: int, chance: random.Random, budget:
     usable = [
         number
         for number, line in enumerate(lines)
-        if len(line.strip()) >= MIN_LINE_CHARS and not languages.is_comment(line, language)
+        if len(line.strip()) >= MIN_LINE_CHARS and not languages.is_comment(line, language) and wanted(line, language)
     ]
     name = path.relative_to(root).as_posix()
     found = []
