@@ -171,7 +171,7 @@ def _summary(view: View) -> str:
 def _rule(view: View) -> str:
     if view.gate.tau is None:
         return ""
-    return f"A line is deferred where its {_e(view.gate.score)} entropy reaches τ = {number(view.gate.tau)}."
+    return f"A line is deferred where its {_e(view.gate.rule)} reaches τ = {number(view.gate.tau)}."
 
 
 def _legend(view: View) -> str:

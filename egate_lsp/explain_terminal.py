@@ -48,7 +48,7 @@ def legend(view: View) -> Text:
         text.append("  ", style=_background(step))
     text.append(f" {view.scale:.2f}")
     if view.gate.tau is not None:
-        text.append(f"   deferred where the {view.gate.score} reaches τ = {number(view.gate.tau)}")
+        text.append(f"   deferred where {view.gate.rule} reaches τ = {number(view.gate.tau)}")
     return text
 
 

@@ -44,7 +44,7 @@ class Place:
 class Gate:
     """By which rule the draft's lines were judged; `tau` is None if that is not known."""
 
-    score: str = ""
+    rule: str = ""
     tau: float | None = None
 
 
@@ -54,7 +54,7 @@ class TokenFacts:
 
     Attributes:
         label: its text with white space made visible.
-        normalised: what it contributes to the score (`signals.uncertainty`); None if it has no vote, and `silent`
+        normalised: its entropy divided by ln|V|; None if it has no vote, and `silent`
             says why.
     """
 

@@ -37,7 +37,7 @@ def line(text: str, *tokens: Token, **more: object) -> CompletionLine:
 
 def completed(*lines: CompletionLine, before: str = "x = ", after: str = "\ny\n", **more: object) -> View:
     place = Place("a.py", before + after, len(before))
-    return view(Completion(lines, **more), place, Gate("max", 0.11))  # type: ignore[arg-type]
+    return view(Completion(lines, **more), place, Gate("max entropy", 0.11))  # type: ignore[arg-type]
 
 
 def cut(text: str, *tokens: Token) -> list[tuple[str, int]]:
@@ -95,7 +95,7 @@ def story() -> View:
             {"generated_tokens": 41.0, "hit_rate": 0.25},
         ),
         Place("src/area.py", document, document.index("        \n") + 8),
-        Gate("max", 0.11),
+        Gate("max entropy", 0.11),
     )
 
 
@@ -269,7 +269,7 @@ def test_strange_numbers_are_shown() -> None:
     facts = view(
         Completion((line("a", odd, signals={"x": math.inf, "y": math.nan}),), stats={"z": math.inf}),
         Place("a", "", 0),
-        Gate("max", math.inf),
+        Gate("max entropy", math.inf),
     )
 
     assert "∞" in page(facts)

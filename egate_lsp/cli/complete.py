@@ -124,7 +124,7 @@ async def _complete(
     try:
         completion = await service.complete(Snapshot(text, offset, path, language), invoked=True)
         rule = service.tiers[0].rule if service.tiers else None
-        return completion, Gate(rule.score, rule.tau) if rule else None
+        return completion, Gate(rule.name, rule.tau) if rule else None
     finally:
         await service.aclose()
 
