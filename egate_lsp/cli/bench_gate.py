@@ -66,7 +66,16 @@ AGAINST = (
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write index.html to this folder.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
 @click.option("--trigger", type=click.Choice(triggers.NAMES), help="Of a folder, only lines on which this one fires.")
-@click.option("--live/--replay", default=True, show_default=True, help="Run the cascade itself too, at four rates.")
+@click.option("--live/--replay", default=True, show_default=True, help="Run the cascade itself too.")
+@click.option(
+    "--live-rate",
+    "rates",
+    multiple=True,
+    default=(0.1, 0.2, 0.3, 0.4),
+    show_default=True,
+    type=click.FloatRange(0, 1),
+    help="Share of lines to defer when it runs itself. May be given again.",
+)
 @click.option(
     "--branches",
     default=0,
@@ -88,6 +97,7 @@ def gate(
     json_file: Path | None,
     trigger: str | None,
     live: bool,
+    rates: Sequence[float],
     branches: int,
     all_rules: bool,
     overrides: Sequence[str],
@@ -121,11 +131,11 @@ def gate(
         "seed": seed,
         "data": [path.name for path in data],
     }
-    found, main = asyncio.run(run.measured(drawn, live=live))
+    found, main = asyncio.run(run.measured(drawn, rates=rates if live else ()))
     result |= main
     show(result, all_rules=all_rules)
     if lines := problems.by_line(drawn):
-        _, result["by_line"] = asyncio.run(run.measured(lines, live=False))
+        _, result["by_line"] = asyncio.run(run.measured(lines, rates=()))
         click.echo("\nThe several-line holes line by line, each after the author's lines; right is the author's text:")
         show(result["by_line"], all_rules=all_rules)
     if json_file is not None:
@@ -147,7 +157,9 @@ class _Run:
         self.settings, self.draft, self.target = settings, draft, target
         self.seed, self.branches, self.console = seed, branches, console
 
-    async def measured(self, drawn: Sequence[Problem], *, live: bool) -> tuple[list[Outcome], dict[str, Any]]:
+    async def measured(
+        self, drawn: Sequence[Problem], *, rates: Sequence[float]
+    ) -> tuple[list[Outcome], dict[str, Any]]:
         """Both models' texts for the holes, and all that is told of them."""
         from egate_lsp.evaluation import gate_bench, outcomes, rules
         from egate_lsp.evaluation.verdicts import Verdicts
@@ -182,9 +194,9 @@ class _Run:
                         {"score": min(default.of(outcome), 1.0), "right": outcome.shown.right} for outcome in found
                     ],
                 }
-                if live:
+                if rates:
                     result["live"] = await gate_bench.live(
-                        found, draft, target, rule, default, checker, verdicts, progress, seed=self.seed
+                        found, draft, target, rule, default, checker, verdicts, progress, seed=self.seed, rates=rates
                     )
         finally:
             await draft.aclose()

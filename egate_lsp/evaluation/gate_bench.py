@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from egate_lsp.syntax import Checker
 
 TABLE_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
-LIVE_RATES = (0.1, 0.2, 0.3, 0.4)
 
 
 def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int) -> list[dict[str, Any]]:
@@ -129,7 +128,7 @@ async def live(
     progress: Progress,
     *,
     seed: int = 7,
-    rates: Sequence[float] = LIVE_RATES,
+    rates: Sequence[float],
 ) -> list[dict[str, Any]]:
     """The cascade itself on each problem: drafting, judging, asking, refusing, drafting on, merging.
 
