@@ -327,6 +327,7 @@ class _Run:
                 row.pop("samples")
             figures["rules"] = table
             figures["differences"] = dict.fromkeys(RIVALS)
+            figures["tested"] = any(one.problem.tests for one in found)
             figures["triggers"] = gate_bench.triggers_pay(found)
             figures["oracle_share"] = sum(one.target_right > one.shown.right for one in found) / len(found)
         if result.fit is not None:
@@ -364,14 +365,17 @@ def _problems(paths: Sequence[Path], limit: int, seed: int, settings: Settings) 
 
 
 def _show(figures: dict[str, Any], *, has_target: bool) -> None:
+    from egate_lsp.evaluation.calibrating import COLUMNS
+
     console = Console()
     console.print(f"{figures['n']} lines of {figures['groups']} files; the gate's rule: {figures['default']}")
     if has_target:
         table = Table(title="what is shown when this share of lines goes to the target (95 % intervals over files)")
-        for column in ("share", "tau", "the author's line", "edit similarity", "adds no syntax error"):
+        columns = {name: head for name, head in COLUMNS.items() if name != "right" or figures["tested"]}
+        for column in ("share", "tau", *columns.values()):
             table.add_column(column, justify="right")
         for row in figures["rows"]:
-            cells = [f"{row[name][0]:.3f} ({row[name][1]:.2f}-{row[name][2]:.2f})" for name in _COLUMNS]
+            cells = [f"{row[name][0]:.3f} ({row[name][1]:.2f}-{row[name][2]:.2f})" for name in columns]
             tau = "never" if row["tau"] is None else f"{row['tau']:.3f}"
             table.add_row(f"{row['share']:.0%}", tau, *cells)
         console.print(table)
@@ -402,9 +406,6 @@ def _show(figures: dict[str, Any], *, has_target: bool) -> None:
     )
     if figures["n"] < FEW_LINES:
         console.print(f"{figures['n']} lines are few: a larger --limit makes this surer.")
-
-
-_COLUMNS = ("exact", "similarity", "parses")
 
 
 def _write(settings: Settings, result: _Result, wanted: float, *, yes: bool, dry_run: bool) -> None:

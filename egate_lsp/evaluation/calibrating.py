@@ -23,6 +23,13 @@ if TYPE_CHECKING:
 
     from egate_lsp.evaluation.outcomes import Outcome
 
+# What is told of each share, and how it is called; "right" where problems have tests.
+COLUMNS = {
+    "right": "passes its tests",
+    "exact": "the author's line",
+    "similarity": "edit similarity",
+    "parses": "adds no syntax error",
+}
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 1.0)
 FIT_SHARES = (0.1, 0.2, 0.3, 0.4, 0.5)
 # What the learned score is made of; docs/gate.md has what further signals added.
@@ -69,8 +76,7 @@ def measured(found: Sequence[Outcome], weights: Mapping[str, float], *, top_k: i
 
 
 def rows(found: Sequence[Outcome], rule: Rule, *, seed: int, shares: Sequence[float] = SHARES) -> list[dict[str, Any]]:
-    """For each share of lines deferred: tau (None: never); exact match, edit similarity, parse rate as (value, low,
-    high)."""
+    """For each share of lines deferred: tau (None: never), and the values of `COLUMNS` as (value, low, high)."""
     scores, groups = _scores(found, rule), _groups(found)
     weights = curves.resamples(groups, seed=seed, count=RESAMPLES)
     columns = {name: curves.Lines(*pair, groups) for name, pair in _metrics(found).items()}

@@ -6,6 +6,7 @@ from html import escape
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp import signals
+from egate_lsp.evaluation.calibrating import COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -91,19 +92,18 @@ def _calibrated(result: Mapping[str, Any]) -> str:
     """By share: tau, and what the user would see."""
     if not result.get("rows"):
         return ""
+    columns = {name: head for name, head in COLUMNS.items() if name != "right" or result["tested"]}
+    heads = "".join(f"<th>{escape(head)}</th>" for head in columns.values())
     body = "".join(
         f"<tr><td>{row['share']:.0%}</td><td>{'never' if row['tau'] is None else format(row['tau'], '.4f')}</td>"
-        + "".join(
-            f"<td>{row[name][0]:.3f} ({row[name][1]:.2f} to {row[name][2]:.2f})</td>"
-            for name in ("exact", "similarity", "parses")
-        )
+        + "".join(f"<td>{row[name][0]:.3f} ({row[name][1]:.2f} to {row[name][2]:.2f})</td>" for name in columns)
         + "</tr>"
         for row in result["rows"]
     )
     low, high = result["rate_interval"]
     return f"""<h2>What is shown, by share of lines deferred</h2>
 <table>
-<tr><th>share</th><th>tau</th><th>the author's line</th><th>edit similarity</th><th>adds no syntax error</th></tr>
+<tr><th>share</th><th>tau</th>{heads}</tr>
 {body}
 </table>
 <p>Chosen: {result["rate"]:.0%} of lines, tau {result["tau"]:.4f}. On other code like this the share will be between
