@@ -80,7 +80,9 @@ def assess(
     # Where code is missing, a comment alone is an answer like any other.
     comment = not filled and languages.is_comment(start + text, hole.language)
     comment = comment or languages.is_inside_string(before, hole.language)
-    fired = triggers.fired(enabled, hole.prefix, [], text, hole.language, patterns)
+    wanted = tuple(enabled)
+    told = checker.patterns(before, text, after, hole.language) if checker is not None and wanted else None
+    fired = triggers.fired(wanted, hole.prefix, [], text, hole.language, patterns, told)
     if checker is None:
         return Assessment(comment, fired)
     broken = checker.adds_error(before, text, after, hole.language, complete=bool(filled))

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import tree_sitter
 
-from egate_lsp import languages
+from egate_lsp import languages, tree_triggers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,6 +84,19 @@ class Checker:
                 return verdict
         parser = self._parser(language)
         return None if parser is None else self._tree_adds_error(parser, language, before, line, after)
+
+    def patterns(self, before: str, line: str, after: str, language: str) -> frozenset[str] | None:
+        """Names of the pattern triggers that the line matches, as the whole line of the document that it will become;
+        None where the tree does not tell: no grammar, a large document, or a line that does not parse."""
+        parser = self._parser(language) if len(before) + len(after) <= MAX_BYTES else None
+        if parser is None:
+            return None
+        head, middle, tail = (text.encode("utf-8", "replace") for text in (before, line, after))
+        tree = _reparsed(parser, self._base(parser, language, head + tail), head + middle + tail)
+        start, end = head.rfind(b"\n") + 1, len(head) + len(middle)
+        if any(fault.start <= end and fault.end >= start for fault in _faults(tree.root_node)):
+            return None
+        return tree_triggers.found(tree.root_node, start, end)
 
     def _tree_adds_error(self, parser: tree_sitter.Parser, language: str, before: str, line: str, after: str) -> bool:
         head, middle, tail = (text.encode("utf-8", "replace") for text in (before, line, after))

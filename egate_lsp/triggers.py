@@ -1,4 +1,7 @@
-"""Pattern triggers: known trouble spots that defer a line whatever its entropy. Pure; a plain scanner."""
+"""Pattern triggers: known trouble spots that defer a line whatever its entropy. Pure.
+
+A plain scanner, for where no syntax tree tells (`tree_triggers`).
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import TYPE_CHECKING
 from egate_lsp import languages
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
 
 NESTING = 3
 
@@ -54,8 +57,11 @@ def fired(
     line: str,
     language: str,
     patterns: Iterable[Pattern] = (),
+    known: Collection[str] | None = None,
 ) -> tuple[str, ...]:
     """Names of the enabled triggers that the line matches, in the order of `enabled`, then the user's own.
+
+    `known` are those that a syntax tree tells (`syntax.Checker.patterns`); None: the line is scanned.
 
     `line` is judged as the whole line of the document it will become: for the first one, with what stands before the
     cursor.
@@ -63,7 +69,7 @@ def fired(
     whole = line if written else prefix.rpartition("\n")[2] + line
     if languages.is_comment(whole, language):
         return ()
-    found = [name for name in enabled if _TRIGGERS[name](whole, language)]
+    found = [name for name in enabled if (_TRIGGERS[name](whole, language) if known is None else name in known)]
     return (*found, *(pattern.name for pattern in patterns if pattern.matches(whole, language)))
 
 

@@ -17,9 +17,10 @@ RINGS: list[set[str]] = [
         "render", "models", "models.fim",
     },
     {
-        "context", "triggers", "merge", "places", "gate", "syntax", "calibration", "models.entropy", "models.healing",
-        "models.reply", "models.catalogue", "models.scripted",
+        "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
+        "models.healing", "models.reply", "models.catalogue", "models.scripted",
     },
+    {"syntax"},
     {"explain_view", "names", "pace"},
     {"assess", "pace_file"},
     {
@@ -66,7 +67,7 @@ OWNERS = {
         "evaluation.gate_bench",
         "evaluation.calibrating",
     },
-    "tree_sitter": {"syntax"},
+    "tree_sitter": {"syntax", "tree_triggers"},
     "pyflakes": {"names"},
     "rapidfuzz": {"evaluation.calibrating"},
     "sklearn": {"evaluation.calibrating"},
@@ -83,8 +84,8 @@ OWNERS = {
 
 PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
-    "gate", "pace", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing", "models",
-    "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
+    "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
+    "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
     "explain_terminal",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
