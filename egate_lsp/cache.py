@@ -48,6 +48,10 @@ class Continuations(Generic[T]):
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
 
+    def forget(self, place: Place) -> None:
+        """Take out what is stored for this very place."""
+        self._entries.pop(place, None)
+
     def find(self, place: Place) -> Found[T] | None:
         """The newest entry that fits."""
         for stored in reversed(self._entries):

@@ -61,17 +61,18 @@ class Feedback:
         if (last := self._shown.pop(path, None)) is not None:
             self._add(path, last.line, DISMISSED)
 
-    def seen(self, path: str, before: str) -> None:
+    def seen(self, path: str, before: str) -> bool:
         """The document as it is at the next request: what happened to the last suggestion is read off it, also where
-        the editor does not report it."""
+        the editor does not report it. True if it was refused: typed past, or deleted after it was accepted."""
         last = self._shown.get(path)
         if last is None:
-            return
+            return False
         typed = before[len(last.before) :] if before.startswith(last.before) else None
         if last.accepted:
             if typed is not None and not typed.startswith(last.text[: max(len(typed), 1)]):
                 self._add(path, last.line, DELETED)
                 del self._shown[path]
+                return True
         elif typed is None:
             del self._shown[path]  # the cursor is elsewhere; nothing was said of the suggestion
         elif typed.startswith(last.text):
@@ -79,6 +80,8 @@ class Feedback:
         elif not last.text.startswith(typed):
             self._add(path, last.line, TYPED_PAST)
             del self._shown[path]
+            return True
+        return False
 
     def asked(self, path: str, before: str) -> None:
         """The user asked for a suggestion by hand."""

@@ -30,6 +30,21 @@ def assemble(lines: Sequence[CompletionLine], context: FimContext) -> tuple[Comp
     return tuple(result)
 
 
+def rest_of(lines: Sequence[CompletionLine], typed: int) -> tuple[CompletionLine, ...]:
+    """The lines without the first `typed` characters of their text: what is left to show when these were typed."""
+    left = list(lines)
+    while left and typed > len(left[0].text):
+        typed -= len(left[0].text) + 1
+        left.pop(0)
+    if not left or typed <= 0:
+        return tuple(left)
+    first = left[0]
+    tokens, seen = list(first.tokens), 0
+    while tokens and seen < typed:
+        seen += len(tokens.pop(0).piece.decode("utf-8", "replace"))
+    return (replace(first, text=first.text[typed:], tokens=tuple(tokens)), *left[1:])
+
+
 def _trimmable(index: int, lines: Sequence[CompletionLine]) -> bool:
     """White space at a line's end is kept only inside a text that goes on (it may be part of a string) and never at
     the very end."""

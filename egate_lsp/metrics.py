@@ -16,6 +16,7 @@ class Metrics:
     """Counters since the start of the server.
 
     Attributes:
+        reused: suggestions of which the user had typed the beginning: answered without a model, not among completions.
         lines_target: lines of shown completions that a tier behind the draft wrote.
         requests, requests_failed, requests_late: to tiers behind the draft.
         target_prompt_tokens, target_completion_tokens: as the servers counted them.
@@ -24,6 +25,7 @@ class Metrics:
     completions: int = 0
     empty: int = 0
     accepted: int = 0
+    reused: int = 0
     lines: int = 0
     lines_target: int = 0
     requests: int = 0

@@ -20,12 +20,14 @@ import pathspec
 
 from egate_lsp import context as contexts
 from egate_lsp import languages, triggers
+from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.errors import ConfigError, EgateError, ModelNotFound
 from egate_lsp.escalate import Tier
 from egate_lsp.feedback import Feedback
 from egate_lsp.gate import Rule
+from egate_lsp.merge import rest_of
 from egate_lsp.metrics import Metrics
 from egate_lsp.models import catalogue, store
 from egate_lsp.models.engine_process import EngineProcess, EngineState
@@ -33,6 +35,7 @@ from egate_lsp.models.fim import FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
 from egate_lsp.models.scripted import read_script
 from egate_lsp.pace_file import PaceFile
+from egate_lsp.values import Completion
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -43,7 +46,6 @@ if TYPE_CHECKING:
     from egate_lsp.models.sources import Progress
     from egate_lsp.pace import Pace
     from egate_lsp.syntax import Checker
-    from egate_lsp.values import Completion
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +104,8 @@ class Service:
         self._on_status = on_status or (lambda _status: None)
         self._metrics = Metrics()
         self._feedback = Feedback()
+        self._shown: Continuations[Completion] = Continuations()
+        self._last_place: dict[str, Place] = {}
         self._never_send = pathspec.GitIgnoreSpec.from_lines(settings.privacy.never_send)
         self._cascade: Cascade | None = None
         self._broken: EgateError | None = None
@@ -139,9 +143,13 @@ class Service:
         built_ms = (time.monotonic() - building) * 1000.0
         private = self.is_private(document.path)
         before = document.text[: document.offset]
-        self._feedback.seen(document.path, before)
+        place = Place(hole.prefix, hole.suffix)
+        if self._feedback.seen(document.path, before):
+            self._forget(document.path)
         if invoked:
             self._feedback.asked(document.path, before)
+        elif (known := self._shown.find(place)) is not None and known.text:
+            return self._typed_through(known, document, before, built_ms)
         self._enter()
         try:
             completion = await self._cascade.complete(
@@ -156,10 +164,26 @@ class Service:
         if private and self.settings.target.base_url and not completion.note:
             completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
         self._feedback.shown(document.path, before, completion.text)
+        if completion.text and not completion.pending:
+            self._shown.put(place, completion.text, completion)
+            self._last_place[document.path] = place
         self._metrics.add(completion)
         if self._pace_file is not None and self._cascade.pace is not None:
             self._pace_file.keep(self._cascade.pace)
         return completion
+
+    def _typed_through(self, known: Found[Completion], document: Snapshot, before: str, built_ms: float) -> Completion:
+        """The rest of a completion that the user has begun to type: no model is asked."""
+        whole = known.value
+        lines = rest_of(whole.lines, len(whole.text) - len(known.text))
+        self._feedback.shown(document.path, before, known.text)
+        self._metrics.reused += 1
+        return Completion(lines, timing_ms={"context": built_ms, "total": built_ms}, note=whole.note)
+
+    def _forget(self, path: str) -> None:
+        """What was shown last in this document is not shown again at that place."""
+        if (place := self._last_place.pop(path, None)) is not None:
+            self._shown.forget(place)
 
     @property
     def tiers(self) -> tuple[Tier, ...]:
@@ -179,6 +203,7 @@ class Service:
     def dismissed(self, snapshot: Snapshot) -> None:
         """The user refused what was shown at this snapshot: the gate becomes more eager there."""
         self._feedback.dismissed(snapshot.path)
+        self._forget(snapshot.path)
 
     def stats(self) -> dict[str, float]:
         """Counts since the start, and rates derived from them."""

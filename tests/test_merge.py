@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.merge import assemble, without_overlap
-from egate_lsp.values import CompletionLine, Source
+from egate_lsp.merge import assemble, rest_of, without_overlap
+from egate_lsp.values import CompletionLine, Source, Token
 from tests.conftest import drawn
 
 
@@ -50,3 +50,12 @@ def test_overlap_only_ever_shortens(text: str, after: str) -> None:
 )
 def test_assemble(document: str, text: str, expected: str) -> None:
     assert "\n".join(line.text for line in assemble(lines(text), drawn(document))) == expected
+
+
+@given(st.lists(st.text("ab 😀", max_size=6), min_size=1, max_size=4), st.integers(0, 30))
+def test_the_rest_is_the_text_without_what_was_typed(texts, typed) -> None:
+    lines = [CompletionLine(text, Source.DRAFT, tokens=(Token(text.encode()),)) for text in texts]
+    whole = "\n".join(texts)
+    rest = rest_of(lines, min(typed, len(whole)))
+
+    assert "\n".join(line.text for line in rest) == whole[min(typed, len(whole)) :]

@@ -137,3 +137,43 @@ async def test_a_tau_of_ones_own_is_left_alone(tmp_path: Path, gate: dict) -> No
     await service.aclose()
 
     assert not path.exists()
+
+
+async def test_what_is_typed_of_a_suggestion_leaves_the_rest_without_a_model(tmp_path: Path) -> None:
+    service = Service(settings(tmp_path))
+    try:
+        first = await service.complete(Snapshot("x = \n", 4, "/p/main.py", "python"), invoked=False)
+        model = service.tiers[0].model
+        asked = len(model.asked)
+        rest = await service.complete(Snapshot("x = uns\n", 7, "/p/main.py", "python"), invoked=False)
+        back = await service.complete(Snapshot("x = u\n", 5, "/p/main.py", "python"), invoked=False)
+
+        assert (first.text, rest.text, back.text) == ("unsure", "ure", "nsure")
+        assert len(model.asked) == asked
+        assert service.stats()["reused"] == 2
+        assert rest.requests == ()
+
+        await service.complete(Snapshot("x = uns\n", 7, "/p/main.py", "python"), invoked=True)
+        assert len(model.asked) == asked + 1  # asked for by hand: anew
+        await service.complete(Snapshot("x = u\n\n", 5, "/p/main.py", "python"), invoked=False)
+        assert len(model.asked) == asked + 2  # something else changed
+    finally:
+        await service.aclose()
+
+
+async def test_what_was_refused_is_not_shown_again_from_memory(tmp_path: Path) -> None:
+    service = Service(settings(tmp_path))
+    empty, other = Snapshot("x = \n", 4, "/p/main.py", "python"), Snapshot("x = v\n", 5, "/p/main.py", "python")
+    try:
+        await service.complete(empty, invoked=False)
+        model = service.tiers[0].model
+        await service.complete(other, invoked=False)  # typed past
+        asked = len(model.asked)
+        await service.complete(empty, invoked=False)
+        assert len(model.asked) == asked + 1
+
+        service.dismissed(empty)
+        await service.complete(empty, invoked=False)
+        assert len(model.asked) == asked + 2
+    finally:
+        await service.aclose()

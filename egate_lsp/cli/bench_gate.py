@@ -282,16 +282,12 @@ def show(result: dict[str, Any], *, all_rules: bool) -> None:
         f"only the target is right on {result['oracle_share']:.1%}; default: {result['default']}"
     )
     table = Table(title="share of the gap recovered (right lines) when this share of lines is deferred")
-    for column in ("rule", "AUROC err", "gain", "10 %", "20 %", "30 %", "40 %", "50 %"):
+    for column in ("rule", "AUROC err", "gain", "5 %", "10 %", "20 %", "30 %", "40 %", "50 %"):
         table.add_column(column, justify="left" if column == "rule" else "right")
     for row in result["rules"]:
         if len(row["curve"]) == 1 or not (all_rules or row["name"] in MAIN or row["name"].startswith("default")):
             continue
-        cells = [
-            "-" if point["recovered"] is None else f"{point['recovered']:.2f}"
-            for point in row["curve"]
-            if point["share"] >= 0.1
-        ]
+        cells = ["-" if point["recovered"] is None else f"{point['recovered']:.2f}" for point in row["curve"]]
         aurocs = ["-" if row[key] is None else f"{row[key]:.3f}" for key in ("auroc_error", "auroc_gain")]
         table.add_row(row["name"], *aurocs, *cells)
     console.print(table)
@@ -305,6 +301,11 @@ def show(result: dict[str, Any], *, all_rules: bool) -> None:
             *(f"{100 * p['difference']:+.1f} ({100 * p['low']:+.1f} to {100 * p['high']:+.1f})" for p in shown),
         )
     console.print(gaps)
+    spent = {point["share"]: point["target_tokens"] for point in rows["default"]["curve"]}
+    console.print(
+        f"tokens that the target writes for the default: {spent[0.2]} at 20 %, {spent[0.4]} at 40 %; "
+        f"{rows['always']['curve'][0]['target_tokens']} always"
+    )
     for row in result["realised"]:
         console.print(f"tau set on one half for {row['wanted']:.0%}: {row['realised']:.1%} deferred on the other")
     for row in result.get("live", ()):
