@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from egate_lsp.config import Settings
     from egate_lsp.evaluation.calibrating import Fit
     from egate_lsp.evaluation.metered import MeteredModel, Prices
-    from egate_lsp.evaluation.outcomes import Outcome
+    from egate_lsp.evaluation.outcomes import Drafted, Outcome
     from egate_lsp.evaluation.problems import Problem
     from egate_lsp.evaluation.recordings import RecordedModel
     from egate_lsp.gate import Rule
@@ -204,9 +204,7 @@ class _Run:
                 target.forget()
         with bars(self.console) as progress:
             drafted = asyncio.run(outcomes.draft_all(problems, draft, checker, progress))
-        read = sum(one.usage.get("prompt_tokens", 0.0) for one in drafted) / len(drafted)
-        wrote = sum(one.usage.get("generated_tokens", 0.0) for one in drafted) / len(drafted)
-        self.tokens = (read, wrote)
+        read, wrote = self.tokens = _mean_tokens(problems, drafted)
         answers = None
         if target is not None:
             if self.meter is not None:
@@ -336,6 +334,18 @@ class _Run:
                 "used": result.fit.wins,
             }  # fmt: skip
         return figures
+
+
+def _mean_tokens(problems: Sequence[Problem], drafted: Sequence[Drafted]) -> tuple[float, float]:
+    """Of a request, read and written: as the draft's engine counted them; where it did not, by characters."""
+    from egate_lsp.evaluation.metered import CHARS_PER_TOKEN
+
+    read, wrote = 0.0, 0.0
+    for problem, one in zip(problems, drafted, strict=True):
+        chars = len(problem.context.prefix) + len(problem.context.suffix)
+        read += one.usage.get("prompt_tokens", 0.0) or chars / CHARS_PER_TOKEN
+        wrote += one.usage.get("generated_tokens", 0.0) or sum(len(line.tokens) for line in one.plain)
+    return read / len(drafted), wrote / len(drafted)
 
 
 RIVALS = (
