@@ -170,8 +170,8 @@ class Gate(_Section):
     """k of the score "lookahead": the highest mean over k tokens in a row."""
     top_k: int = Field(5, ge=1, le=64)
     """k of the score "top-k": the mean of the k highest entropies."""
-    triggers: tuple[Trigger, ...] = ("signature", "nested-brackets", "multiline-string", "template-literal")
-    """Patterns that defer a line whatever its score."""
+    triggers: tuple[Trigger, ...] = ("signature", "nested-brackets")
+    """Patterns that defer a line whatever its score; by default those that were measured to pay, see docs/gate.md."""
     patterns: dict[str, Pattern] = Field(default_factory=dict)
     """Patterns of your own, by name."""
     calibrations: dict[str, Calibrated] = Field(default_factory=dict)
