@@ -20,7 +20,7 @@ import tree_sitter
 from egate_lsp import languages, tree_triggers
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 MAX_BYTES = 1_000_000  # of a document; a larger one is not checked
 MAX_BLOCK_CHARS = 6000  # of Python's top-level block; parsing a larger one would take too long at each line
@@ -88,41 +88,50 @@ class Checker:
     def patterns(self, before: str, line: str, after: str, language: str) -> frozenset[str] | None:
         """Names of the pattern triggers that the line matches, as the whole line of the document that it will become;
         None where the tree does not tell: no grammar, a large document, or a line that does not parse."""
-        parser = self._parser(language) if len(before) + len(after) <= MAX_BYTES else None
+        size = len(before) + len(line) + len(after)
+        if language == "python" and size > MAX_BLOCK_CHARS:  # its blocks can be told apart without parsing the file
+            before, after = python_block(before, after)
+            size = len(before) + len(line) + len(after)
+        parser = self._parser(language) if size <= (MAX_BLOCK_CHARS if language == "python" else MAX_BYTES) else None
         if parser is None:
             return None
         head, middle, tail = (text.encode("utf-8", "replace") for text in (before, line, after))
-        tree = _reparsed(parser, self._base(parser, language, head + tail), head + middle + tail)
+        if language == "python":
+            tree = parser.parse(head + middle + tail)
+        else:
+            tree, _ = _reparsed(parser, self._base(parser, language, head + tail), head + middle + tail)
         start, end = head.rfind(b"\n") + 1, len(head) + len(middle)
-        if any(fault.start <= end and fault.end >= start for fault in _faults(tree.root_node)):
+        if any(_faults(tree.root_node, [(start, end)])):
             return None
         return tree_triggers.found(tree.root_node, start, end)
 
     def _tree_adds_error(self, parser: tree_sitter.Parser, language: str, before: str, line: str, after: str) -> bool:
         head, middle, tail = (text.encode("utf-8", "replace") for text in (before, line, after))
         base = self._base(parser, language, head + tail)
-        tree = _reparsed(parser, base, head + middle + tail)
+        tree, changed = _reparsed(parser, base, head + middle + tail)
         if not tree.root_node.has_error:
             return False
-        found = set(_faults(tree.root_node))
         start, end = len(head), len(head) + len(middle)
+        # What differs lies where the trees do; the rest of the file need not be looked at.
+        ranges = [*changed, (start, end)]
+        found = set(_faults(tree.root_node, ranges))
         known = {
             _Fault(
                 fault.start + (len(middle) if fault.start >= start else 0),
                 fault.end + (len(middle) if fault.end > start else 0),
                 fault.missing,
             )
-            for fault in _faults(base.tree.root_node)
+            for fault in _faults(base.tree.root_node, [_without(each, start, end) for each in ranges])
         }
         own = found - known
         if not own:
             return False
-        if not known:
+        if not base.tree.root_node.has_error:
             return True
         # The file is broken: only errors that touch the line count, and only if there are more of them than before
         # and the text was whole where the line stands.
         touching = [fault for fault in own if fault.start <= end and fault.end >= start]
-        around = any(fault.start <= end and fault.end >= start - NEARBY_BYTES for fault in known)
+        around = any(_faults(base.tree.root_node, [(start - NEARBY_BYTES, start)]))
         return bool(touching) and not around and len(found) > len(known)
 
     def _base(self, parser: tree_sitter.Parser, language: str, text: bytes) -> _Parsed:
@@ -130,7 +139,7 @@ class Checker:
         for key, parsed in reversed(self._kept.items()):
             if key.startswith(f"{language} ") and _alike(parsed.text, text):
                 del self._kept[key]
-                base = parsed if parsed.text == text else _Parsed(text, _reparsed(parser, parsed, text))
+                base = parsed if parsed.text == text else _Parsed(text, _reparsed(parser, parsed, text)[0])
                 break
         else:
             base = _Parsed(text, parser.parse(text))
@@ -162,7 +171,8 @@ def _alike(first: bytes, second: bytes) -> bool:
     return max(old_end, new_end) - start < max(len(second) // 2, 200)
 
 
-def _reparsed(parser: tree_sitter.Parser, base: _Parsed, text: bytes) -> tree_sitter.Tree:
+def _reparsed(parser: tree_sitter.Parser, base: _Parsed, text: bytes) -> tuple[tree_sitter.Tree, list[tuple[int, int]]]:
+    """The text's tree, and the bytes `(start, end)` of it at which its structure is another than the base's."""
     start, old_end, new_end = _difference(base.text, text)
     tree = base.tree.copy()
     tree.edit(
@@ -173,7 +183,14 @@ def _reparsed(parser: tree_sitter.Parser, base: _Parsed, text: bytes) -> tree_si
         old_end_point=_point(base.text, old_end),
         new_end_point=_point(text, new_end),
     )
-    return parser.parse(text, tree)
+    parsed = parser.parse(text, tree)
+    return parsed, [(each.start_byte, each.end_byte) for each in tree.changed_ranges(parsed)]
+
+
+def _without(span: tuple[int, int], start: int, end: int) -> tuple[int, int]:
+    """Where the bytes stand once those from `start` to `end` are taken out."""
+    first, last = (byte if byte <= start else max(byte - (end - start), start) for byte in span)
+    return first, last
 
 
 def _difference(old: bytes, new: bytes) -> tuple[int, int, int]:
@@ -201,15 +218,27 @@ def _point(text: bytes, offset: int) -> tuple[int, int]:
     return row, offset - (text.rfind(b"\n", 0, offset) + 1)
 
 
-def _faults(node: tree_sitter.Node) -> Iterator[_Fault]:
-    """Innermost first is not promised; a node without an error inside is not entered."""
-    waiting = [node]
+def _faults(root: tree_sitter.Node, ranges: Sequence[tuple[int, int]]) -> Iterator[_Fault]:
+    """Those that touch one of the ranges of bytes. A node without an error inside is not entered."""
+    waiting = [root]
     while waiting:
-        current = waiting.pop()
-        if current.is_error or current.is_missing:
-            yield _Fault(current.start_byte, current.end_byte, current.type if current.is_missing else "")
-        if current.has_error:
-            waiting.extend(current.children)
+        node = waiting.pop()
+        touched = [span for span in ranges if node.start_byte <= span[1] and node.end_byte >= span[0]]
+        if not touched:
+            continue
+        if node.is_error or node.is_missing:
+            yield _Fault(node.start_byte, node.end_byte, node.type if node.is_missing else "")
+        if node.has_error:
+            waiting.extend(_children(node, min(first for first, _ in touched), max(last for _, last in touched)))
+
+
+def _children(node: tree_sitter.Node, first: int, last: int) -> Iterator[tree_sitter.Node]:
+    """The children that touch the bytes. By a cursor: a file has thousands that do not."""
+    cursor = node.walk()
+    inside = cursor.goto_first_child_for_byte(max(first - 1, 0)) is not None
+    while inside and cursor.node is not None and cursor.node.start_byte <= last:
+        yield cursor.node
+        inside = cursor.goto_next_sibling()
 
 
 def _goes_on(before: str, line: str, language: str) -> bool:
