@@ -47,8 +47,8 @@ class OpenDocument:
         self._client.text_document_did_change(types.DidChangeTextDocumentParams(document, [change]))
 
     async def propose(self, line: int, character: int, *, explain: bool = True) -> Proposal:
-        """Ask by hand for the inline completion at a position (0-based, UTF-16)."""
-        context = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Invoked)
+        """Ask, as while typing, for the inline completion at a position (0-based, UTF-16)."""
+        context = types.InlineCompletionContext(types.InlineCompletionTriggerKind.Automatic)
         document = types.TextDocumentIdentifier(self._uri)
         result = await self._client.text_document_inline_completion_async(
             types.InlineCompletionParams(context, document, types.Position(line, character))

@@ -86,7 +86,7 @@ def complete(
         raise click.UsageError("--json and --explain exclude each other.")
     file, line, column = _spot(spot, line, column)
     # Nobody is typing: the answer may take its time.
-    settings = load(overrides, {"cascade": {"invoked_deadline_ms": 120_000}, "target": {"timeout_s": 60}})
+    settings = load(overrides, {"cascade": {"deadline_ms": 120_000}, "target": {"timeout_s": 60}})
     try:
         text = file.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:
@@ -122,7 +122,7 @@ async def _complete(
 
     service = Service(settings)
     try:
-        completion = await service.complete(Snapshot(text, offset, path, language), invoked=True)
+        completion = await service.complete(Snapshot(text, offset, path, language), invoked=False)
         rule = service.tiers[0].rule if service.tiers else None
         return completion, Gate(rule.name, rule.tau) if rule else None
     finally:

@@ -87,7 +87,7 @@ async def _run(console: Console, count: int, deferral_rate: float, json_file: Pa
                 "timeout_s": PATIENCE_MS / 1000.0,
             },
             "gate": {"deferral_rate": deferral_rate, "adaptive": False},
-            "cascade": {"invoked_deadline_ms": PATIENCE_MS},
+            "cascade": {"deadline_ms": PATIENCE_MS},
             "models": settings.models.model_dump(mode="json"),
         }  # fmt: skip
         with tempfile.TemporaryDirectory() as empty:
