@@ -3,9 +3,9 @@
 A hole that is filled wrongly often leaves a trace elsewhere: the code below it uses a name that the line should have
 bound, or the code above it bound one that the line should have used. A short file is looked at whole, of a longer one
 the top-level code around the hole. What the text around the hole explains does not count: a name that occurs anywhere
-outside of what is looked at is taken as known, a name that was
-undefined above the line is not the line's fault, and a variable counts as unused only in the function around the hole,
-and only if more of that function stands below: before that it may be used yet.
+outside of what is looked at is taken as known, a name that was undefined above the line is not the line's fault, and a
+variable counts as unused only in the function around the hole, and only if more of that function stands below: before
+that it may be used yet.
 """
 
 from __future__ import annotations

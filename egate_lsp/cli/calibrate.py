@@ -120,13 +120,12 @@ def calibrate(
     settings = load(overrides)
     prices = None if price_in is None else Prices(price_in, price_in if price_out is None else price_out)
     run = _Run(settings, seed, prices, budget, yes=yes)
-    found, has_target = run.outcomes(
-        _problems(paths or (Path(),), limit, seed, settings), None if no_target else run.target(local), resume=resume
-    )
-    if quality is not None and not has_target:
-        raise click.UsageError("--quality needs a target: set target.base_url, or give --target NAME.")
-    if max_cost is not None and not has_target:
-        raise click.UsageError("--max-cost needs a target: set target.base_url, or give --target NAME.")
+    target = None if no_target else run.target(local)
+    has_target = target is not None
+    for name, option in (("--quality", quality), ("--max-cost", max_cost)):
+        if option is not None and not has_target:
+            raise click.UsageError(f"{name} needs a target: set target.base_url, or give --target NAME.")
+    found = run.outcomes(_problems(paths or (Path(),), limit, seed, settings), target, resume=resume)
     result = run.fitted(found, has_target=has_target)
     wanted = rate if rate is not None else settings.gate.deferral_rate
     if quality is not None:
@@ -188,10 +187,8 @@ class _Run:
 
         return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened)
 
-    def outcomes(
-        self, problems: list[Problem], target: RecordedModel | None, *, resume: bool
-    ) -> tuple[list[Outcome], bool]:
-        """What both wrote, and whether there is a target."""
+    def outcomes(self, problems: list[Problem], target: RecordedModel | None, *, resume: bool) -> list[Outcome]:
+        """What both wrote, tested."""
         from egate_lsp.evaluation import outcomes
         from egate_lsp.evaluation.verdicts import Verdicts
         from egate_lsp.syntax import Checker
@@ -219,7 +216,7 @@ class _Run:
                 raise ConfigError(f"{len(answers)} lines are too few.", hint="Give a larger --budget.")
         with bars(self.console) as progress:
             verdicts = Verdicts(cache_folder() / "verdicts.json")
-            return outcomes.judge_all(problems, drafted, answers, checker, verdicts, progress), target is not None
+            return outcomes.judge_all(problems, drafted, answers, checker, verdicts, progress)
 
     def _agree(self, target: RecordedModel, problems: Sequence[Problem], read: float, wrote: float) -> None:
         """Say what the requests will cost, and ask."""
