@@ -93,6 +93,25 @@ def test_leaving_insert_mode_takes_the_ghost_text_away(tmp_path: Path) -> None:
         assert nvim.buffer() == "x = 4\n"
 
 
+def test_dismissing_takes_the_suggestion_away_and_the_server_remembers(tmp_path: Path) -> None:
+    file = opened(tmp_path, "x = \n")
+    with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2 + 1\n", 0.1)]))) as nvim:
+        nvim.keys("A4")
+        nvim.until_on_screen("42 + 1")
+        nvim.lua("require('egate').dismiss()")
+        nvim.keys("<Esc>")
+        nvim.until("vim.fn.mode() == 'n'")
+        assert (nvim.screen())[0] == "x = 4"
+        nvim.keys("A")
+        nvim.until_on_screen("42 + 1")  # asked of the model anew
+        why = nvim.lua(
+            "return require('egate').client():request_sync("
+            "'egate/explain', {textDocument = {uri = vim.uri_from_bufnr(0)}}, 5000).result"
+        )
+
+        assert why["lines"][0]["signals"]["unease"] > 0.3
+
+
 def test_the_key_keeps_its_meaning_without_a_suggestion(tmp_path: Path) -> None:
     file = opened(tmp_path, "\n", "sample.txt")
     with neovim(tmp_path, file, script(tmp_path, ("never", []))) as nvim:

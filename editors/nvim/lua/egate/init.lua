@@ -192,10 +192,26 @@ local function explained(why)
   return lines
 end
 
+--- Take the suggestion away and tell the server that it was not wanted: it is not shown again at this place, and the
+--- server is more ready to ask the target there.
+function M.dismiss()
+  if not M.supported() then
+    return
+  end
+  local buffer = { bufnr = vim.api.nvim_get_current_buf() }
+  vim.lsp.inline_completion.enable(false, buffer)
+  vim.lsp.inline_completion.enable(true, buffer)
+  execute('egate.dismissed')
+end
+
 local subcommands = {}
 
 function subcommands.accept()
   M.accept()
+end
+
+function subcommands.dismiss()
+  M.dismiss()
 end
 
 function subcommands.why()
