@@ -47,6 +47,9 @@ class _Parsed:
     tree: tree_sitter.Tree
 
 
+_Line = tuple[str, bytes, bytes, bytes]  # language, the document before the line, the line, the document after it
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class _Fault:
     """An ERROR or MISSING node, by bytes."""
@@ -62,6 +65,7 @@ class Checker:
     def __init__(self) -> None:
         self._parsers: dict[str, tree_sitter.Parser | None] = {}
         self._kept: OrderedDict[str, _Parsed] = OrderedDict()
+        self._last: tuple[_Line, tuple[_Parsed, tree_sitter.Tree, list[tuple[int, int]]]] | None = None
 
     def adds_error(self, before: str, line: str, after: str, language: str, *, complete: bool = True) -> bool | None:
         """Does the document have a syntax error with `line` between `before` and `after` that is the line's own?
@@ -99,7 +103,7 @@ class Checker:
         if language == "python":
             tree = parser.parse(head + middle + tail)
         else:
-            tree, _ = _reparsed(parser, self._base(parser, language, head + tail), head + middle + tail)
+            _, tree, _ = self._with_line(parser, language, head, middle, tail)
         start, end = head.rfind(b"\n") + 1, len(head) + len(middle)
         if any(_faults(tree.root_node, [(start, end)])):
             return None
@@ -107,8 +111,7 @@ class Checker:
 
     def _tree_adds_error(self, parser: tree_sitter.Parser, language: str, before: str, line: str, after: str) -> bool:
         head, middle, tail = (text.encode("utf-8", "replace") for text in (before, line, after))
-        base = self._base(parser, language, head + tail)
-        tree, changed = _reparsed(parser, base, head + middle + tail)
+        base, tree, changed = self._with_line(parser, language, head, middle, tail)
         if not tree.root_node.has_error:
             return False
         start, end = len(head), len(head) + len(middle)
@@ -133,6 +136,17 @@ class Checker:
         touching = [fault for fault in own if fault.start <= end and fault.end >= start]
         around = any(_faults(base.tree.root_node, [(start - NEARBY_BYTES, start)]))
         return bool(touching) and not around and len(found) > len(known)
+
+    def _with_line(
+        self, parser: tree_sitter.Parser, language: str, head: bytes, middle: bytes, tail: bytes
+    ) -> tuple[_Parsed, tree_sitter.Tree, list[tuple[int, int]]]:
+        """The document without the line, its tree with it, and where these differ; kept for the next question about
+        the same line."""
+        key = (language, head, middle, tail)
+        if self._last is None or self._last[0] != key:
+            base = self._base(parser, language, head + tail)
+            self._last = (key, (base, *_reparsed(parser, base, head + middle + tail)))
+        return self._last[1]
 
     def _base(self, parser: tree_sitter.Parser, language: str, text: bytes) -> _Parsed:
         """The tree of the document without the line, made from the tree most like it."""
@@ -229,16 +243,9 @@ def _faults(root: tree_sitter.Node, ranges: Sequence[tuple[int, int]]) -> Iterat
         if node.is_error or node.is_missing:
             yield _Fault(node.start_byte, node.end_byte, node.type if node.is_missing else "")
         if node.has_error:
-            waiting.extend(_children(node, min(first for first, _ in touched), max(last for _, last in touched)))
-
-
-def _children(node: tree_sitter.Node, first: int, last: int) -> Iterator[tree_sitter.Node]:
-    """The children that touch the bytes. By a cursor: a file has thousands that do not."""
-    cursor = node.walk()
-    inside = cursor.goto_first_child_for_byte(max(first - 1, 0)) is not None
-    while inside and cursor.node is not None and cursor.node.start_byte <= last:
-        yield cursor.node
-        inside = cursor.goto_next_sibling()
+            waiting.extend(
+                tree_triggers.children(node, min(first for first, _ in touched), max(last for _, last in touched))
+            )
 
 
 def _goes_on(before: str, line: str, language: str) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from tree_sitter import Node
 
 NESTING = 3
+GAP_BYTES = 8
 
 _PARAMETERS = {"parameters", "formal_parameters", "parameter_list", "lambda_parameters"}
 _DECLARATIONS = {
@@ -74,15 +75,17 @@ def _on(root: Node, start: int, end: int) -> Iterator[tuple[Node, int]]:
             continue
         depth = outer + (node.type in _BRACKETED)
         yield node, depth
-        waiting.extend((child, depth) for child in _children(node, start, end))
+        waiting.extend((child, depth) for child in children(node, start, end) if child.is_named)
 
 
-def _children(node: Node, start: int, end: int) -> Iterator[Node]:
-    """The named children that the text touches. By a cursor: a file has thousands that it does not."""
+def children(node: Node, first: int, last: int) -> Iterator[Node]:
+    """The children that touch the bytes, their ends included. By a cursor: a file has thousands that do not."""
     cursor = node.walk()
-    inside = cursor.goto_first_child_for_byte(start) is not None
-    while inside and cursor.node is not None and cursor.node.start_byte < end:
-        if cursor.node.is_named:
+    # A byte between children, such as Go's line breaks, leads to none: then from a little before, or from the first.
+    before = (byte for byte in range(first - 1, first - 1 - GAP_BYTES, -1) if byte >= 0)
+    inside = any(cursor.goto_first_child_for_byte(byte) is not None for byte in before) or cursor.goto_first_child()
+    while inside and cursor.node is not None and cursor.node.start_byte <= last:
+        if cursor.node.end_byte >= first:
             yield cursor.node
         inside = cursor.goto_next_sibling()
 

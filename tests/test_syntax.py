@@ -32,6 +32,9 @@ def check(document: str, line: str, language: str, *, complete: bool = True) -> 
         ("const a = [1, ║];\n", "2, 3)", "javascript", True),
         ("fn main() {\n    ║\n}\n", "let x: u8 = 1;", "rust", False),
         ("fn main() {\n    ║\n}\n", "let x: = 1;", "rust", True),
+        ("package m\n║\n", "func f() {}", "go", False),
+        ("package m\n║\n", "func f( {}", "go", True),
+        ("package m\n\nfunc a() {}\n\n║\n\nfunc b() {}\n", "func f() } {", "go", True),
         ("x = ║\n", "1 +", "klingon", None),
     ],
 )
