@@ -6,6 +6,7 @@ shipped as `calibrations/MODEL.json`, with the command that measured it.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import json
 import math
@@ -44,6 +45,7 @@ class Calibration:
         return Calibration({**taus, **self.taus}, self.weights or base.weights, self.note or base.note)
 
 
+@functools.cache
 def shipped(model: str) -> Calibration | None:
     """The calibration that comes with egate-lsp for this model of the catalogue."""
     file = resources.files("egate_lsp") / "calibrations" / f"{model}.json"
@@ -55,16 +57,16 @@ def shipped(model: str) -> Calibration | None:
 
 
 def points_of(scores: Sequence[float]) -> Points:
-    """The points of these lines' scores. Between the last score above and the first below, so that new lines near it
-    fall to either side."""
+    """The points of these lines' scores; none without lines."""
+    return tuple((rate, round(tau_at(scores, rate), DECIMALS)) for rate in RATES) if scores else ()
+
+
+def tau_at(scores: Sequence[float], share: float) -> float:
+    """The tau that defers this share of lines of these scores: the midpoint between the last score above and the
+    first below, so that new lines near it fall to either side."""
     ordered = sorted(scores, reverse=True)
-    if not ordered:
-        return ()
-    points = []
-    for rate in RATES:
-        index = min(round(rate * len(ordered)), len(ordered) - 1)
-        points.append((rate, round((ordered[max(index - 1, 0)] + ordered[index]) / 2.0, DECIMALS)))
-    return tuple(points)
+    index = min(round(share * len(ordered)), len(ordered) - 1)
+    return float((ordered[max(index - 1, 0)] + ordered[index]) / 2.0)
 
 
 def tau_for(points: Points, rate: float) -> float:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
-import os
-import tempfile
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import platformdirs
 
+from egate_lsp import files
 from egate_lsp.pace import Pace
 
 if TYPE_CHECKING:
@@ -54,10 +53,7 @@ class PaceFile:
         self._saved = pace.lines
         table = self._read() | {self._name: {**pace.state(), "saved": round(time.time())}}
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile("w", dir=self._path.parent, delete=False, encoding="utf-8") as file:
-                json.dump(table, file)
-            os.replace(file.name, self._path)
+            files.replace(self._path, json.dumps(table))
         except OSError as error:
             log.warning("%s cannot be written: %s", self._path, error)
 

@@ -11,7 +11,7 @@ ROOT = Path(egate_lsp.__file__).parent
 
 # A module imports only from rings before its own. A new module must be given its place here.
 RINGS: list[set[str]] = [
-    {"egate_lsp", "values", "errors"},
+    {"egate_lsp", "values", "errors", "files"},
     {
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "render", "models", "models.fim",

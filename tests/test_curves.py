@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pytest
 
+from egate_lsp.calibration import tau_at
 from egate_lsp.errors import ConfigError
 from egate_lsp.evaluation import curves, problems, sources
 
@@ -38,7 +39,7 @@ def test_resamples_take_whole_groups() -> None:
 def test_tau_defers_the_wanted_share() -> None:
     scores = np.linspace(0, 1, 101)
 
-    assert (scores >= curves.tau_at(scores, 0.2)).mean() == pytest.approx(0.2, abs=0.01)
+    assert (scores >= tau_at(scores, 0.2)).mean() == pytest.approx(0.2, abs=0.01)
 
 
 def test_problems_are_read_from_both_forms(tmp_path) -> None:

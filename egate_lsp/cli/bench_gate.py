@@ -166,9 +166,7 @@ class _Run:
         from egate_lsp.service import calibration_of, draft_rule
         from egate_lsp.syntax import Checker
 
-        of_draft = self.settings.model_copy(
-            update={"draft": self.settings.draft.model_copy(update={"model": self.draft})}
-        )
+        of_draft = _drafting_with(self.draft, self.settings)
         rule = draft_rule(of_draft)
         compared = [*rules.rivals(), *rules.ours(rule, calibration_of(of_draft).weights)]
         if not self.branches:
@@ -243,13 +241,18 @@ def _entry(name: str, settings: Settings) -> CatalogueEntry:
     return catalogue.find(name, settings.models)
 
 
+def _drafting_with(name: str, settings: Settings) -> Settings:
+    """The settings with this draft model."""
+    return settings.model_copy(update={"draft": settings.draft.model_copy(update={"model": name})})
+
+
 def recorded(name: str, settings: Settings) -> RecordedModel:
     """A local model, by its catalogue name or path, with its recordings in the user's cache directory."""
     from egate_lsp.evaluation.recordings import RecordedModel
     from egate_lsp.models import catalogue
     from egate_lsp.service import open_draft
 
-    of_model = settings.model_copy(update={"draft": settings.draft.model_copy(update={"model": name})})
+    of_model = _drafting_with(name, settings)
     entry = catalogue.known(settings.models).get(name)
     known = entry.sha256 if entry and entry.sha256 else hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()
     path = cache_folder() / f"{entry.name if entry else Path(name).stem}-{known[:12]}.jsonl"

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import tomlkit
 from tomlkit.exceptions import TOMLKitError
 
+from egate_lsp import files
 from egate_lsp.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 
 def changed(path: Path, changes: Mapping[tuple[str, ...], Any]) -> str:
@@ -51,13 +50,7 @@ def write(path: Path, text: str) -> None:
     Raises:
         ConfigError: it cannot be written.
     """
-    target = path.resolve() if path.is_symlink() else path
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile("w", dir=target.parent, delete=False, encoding="utf-8") as file:
-            file.write(text)
-        if target.exists():
-            Path(file.name).chmod(target.stat().st_mode & 0o777)
-        os.replace(file.name, target)
+        files.replace(path, text)
     except OSError as error:
         raise ConfigError(f"{path} cannot be written: {error.strerror or error}.") from None

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from egate_lsp.calibration import Calibration, points_of
+from egate_lsp.calibration import Calibration, points_of, tau_at
 from egate_lsp.evaluation import curves
-from egate_lsp.evaluation.rules import gate_score
+from egate_lsp.evaluation.outcomes import groups_of
+from egate_lsp.evaluation.rules import NamedRule, gate_score
 from egate_lsp.gate import NAMES, REPAIRED, SYNTAX, Rule
 from egate_lsp.signals import AGGREGATES, MEASURES
 
@@ -77,7 +78,7 @@ def measured(found: Sequence[Outcome], weights: Mapping[str, float], *, top_k: i
 
 def rows(found: Sequence[Outcome], rule: Rule, *, seed: int, shares: Sequence[float] = SHARES) -> list[dict[str, Any]]:
     """For each share of lines deferred: tau (None: never), and the values of `COLUMNS` as (value, low, high)."""
-    scores, groups = _scores(found, rule), _groups(found)
+    scores, groups = _scores(found, rule), groups_of(found)
     weights = curves.resamples(groups, seed=seed, count=RESAMPLES)
     columns = {name: curves.Lines(*pair, groups) for name, pair in _metrics(found).items()}
     table: list[dict[str, Any]] = [{"share": share, "tau": _tau(scores, share)} for share in shares]
@@ -91,7 +92,7 @@ def rows(found: Sequence[Outcome], rule: Rule, *, seed: int, shares: Sequence[fl
 
 def share_for_quality(found: Sequence[Outcome], rule: Rule, wanted: float) -> float | None:
     """The least share of lines, in hundredths, that reaches this part of always asking the target; None: none does."""
-    right = curves.Lines(*_metrics(found)["right"], _groups(found))
+    right = curves.Lines(*_metrics(found)["right"], groups_of(found))
     shares = [step / 100 for step in range(101)]
     reached = curves.quality(right, _scores(found, rule), shares)
     goal = wanted * float(np.mean([outcome.target_right for outcome in found]))
@@ -101,7 +102,7 @@ def share_for_quality(found: Sequence[Outcome], rule: Rule, wanted: float) -> fl
 def rate_interval(found: Sequence[Outcome], rule: Rule, rate: float, *, seed: int) -> tuple[float, float]:
     """Where the share of deferred lines lies with 95 % on another such sample: tau is set on one resample of the files
     and used on another."""
-    scores, groups = _scores(found, rule), _groups(found)
+    scores, groups = _scores(found, rule), groups_of(found)
     pairs = curves.resamples(groups, seed=seed, count=2 * RESAMPLES)
     order = np.argsort(-scores, kind="stable")
     shares = []
@@ -121,7 +122,7 @@ def fitted(found: Sequence[Outcome], rule: Rule, *, seed: int, features: Sequenc
     """A logistic regression for gain, compared with `rule` by cross-validation over files; None without scikit-learn
     or with too few lines to fit on."""
     gains = np.array([outcome.shown.chosen_right and not outcome.shown.right for outcome in found])
-    groups = _groups(found)
+    groups = groups_of(found)
     if gains.sum() < LEAST_GAINS or groups.max() + 1 < FOLDS or not can_fit():
         return None
     from sklearn.model_selection import GroupKFold
@@ -175,16 +176,11 @@ def _metrics(found: Sequence[Outcome]) -> dict[str, tuple[Any, Any]]:
 
 
 def _scores(found: Sequence[Outcome], rule: Rule) -> Any:
-    score = gate_score(rule)
-    return np.array([max((score(line) for line in outcome.shown.lines), default=0.0) for outcome in found])
+    named = NamedRule(rule.name, gate_score(rule), ours=True)
+    return np.array([named.of(outcome) for outcome in found])
 
 
 def _tau(scores: Any, share: float) -> float | None:
     if share <= 0.0:
         return None
-    return 0.0 if share >= 1.0 else curves.tau_at(scores, share)
-
-
-def _groups(found: Sequence[Outcome]) -> Any:
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(outcome.problem.group, len(numbers)) for outcome in found])
+    return 0.0 if share >= 1.0 else tau_at(scores, share)

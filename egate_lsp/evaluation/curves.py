@@ -84,9 +84,7 @@ def recovered(quality_at: Floats, never: Floats | float, always: Floats | float)
         return np.where(np.abs(gap) > 1e-12, (quality_at - never) / gap, np.nan)
 
 
-def tau_at(scores: Floats, share: float) -> float:
-    """The tau that defers this share of lines of these scores: the midpoint between the last score above and the
-    first below, so that new lines near it fall to either side."""
-    ordered = np.sort(scores)[::-1]
-    index = min(round(share * len(ordered)), len(ordered) - 1)
-    return float((ordered[max(index - 1, 0)] + ordered[index]) / 2.0)
+def grouped(names: Sequence[str]) -> NDArray[np.int64]:
+    """The names as numbers from 0, in the order in which they first come."""
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(name, len(numbers)) for name in names])

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from egate_lsp import triggers
-from egate_lsp.calibration import points_of, tau_for
+from egate_lsp.calibration import points_of, tau_at, tau_for
 from egate_lsp.cascade import Cascade
 from egate_lsp.escalate import Tier
 from egate_lsp.evaluation import curves
-from egate_lsp.evaluation.outcomes import ONE_LINE, policy
+from egate_lsp.evaluation.outcomes import ONE_LINE, groups_of, policy
 from egate_lsp.evaluation.rules import NamedRule
 from egate_lsp.gate import Rule
 from egate_lsp.values import Verdict
@@ -31,7 +31,7 @@ TABLE_SHARES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5)
 
 def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int) -> list[dict[str, Any]]:
     """For each rule: AUROC for "the draft is wrong" and for gain, and the curve with intervals."""
-    groups = _groups(found)
+    groups = groups_of(found)
     kept = np.array([float(outcome.plain.right) for outcome in found])
     target = np.array([float(outcome.target_right) for outcome in found])
     repaired = np.array([float(outcome.shown.right) for outcome in found])
@@ -112,7 +112,7 @@ def realised(
     scores = np.array([rule.of(outcome) for outcome in found])
     rows = []
     for rate in rates:
-        shares = [float((scores[~part] >= curves.tau_at(scores[part], rate)).mean()) for part in (first, ~first)]
+        shares = [float((scores[~part] >= tau_at(scores[part], rate)).mean()) for part in (first, ~first)]
         rows.append({"wanted": rate, "realised": sum(shares) / 2.0, "first": shares[0], "second": shares[1]})
     return rows
 
@@ -135,7 +135,7 @@ async def live(
     Tau for one half of the problems is set on the other; pattern triggers are off, so that the share is the rule's.
     """
     first = _half(found, seed)
-    weights = curves.resamples(_groups(found), seed=seed)
+    weights = curves.resamples(groups_of(found), seed=seed)
     rows = []
     for rate in rates:
         right, lines, deferred = [], 0, 0
@@ -188,15 +188,10 @@ def triggers_pay(found: Sequence[Outcome]) -> dict[str, dict[str, float]]:
 
 def _half(found: Sequence[Outcome], seed: int) -> Any:
     """True for the lines of a half of the problems."""
-    groups = _groups(found)
+    groups = groups_of(found)
     chance = np.random.default_rng(seed)
     half = chance.permutation(int(groups.max()) + 1) < (groups.max() + 1) // 2
     return half[groups]
-
-
-def _groups(found: Sequence[Outcome]) -> Any:
-    numbers: dict[str, int] = {}
-    return np.array([numbers.setdefault(outcome.problem.group, len(numbers)) for outcome in found])
 
 
 def _fixed(name: str, value: float, share: float, sampled: Any, tokens: float) -> dict[str, Any]:

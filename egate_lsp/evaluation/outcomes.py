@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from egate_lsp import merge, signals, triggers
 from egate_lsp.assess import assess
@@ -12,6 +12,7 @@ from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.draft import draft_lines, line_of, one_line
 from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Tier, refusal
+from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.metered import BudgetSpent
 from egate_lsp.gate import REPAIRED
 from egate_lsp.models import Limits, Search
@@ -272,11 +273,16 @@ def _lines(
     found, texts = [], [text for text, _ in drafted]
     for index, (text, tokens) in enumerate(drafted):
         here = hole.extended("\n".join([*texts[:index], ""])) if index else hole
-        last = index == len(drafted) - 1
-        complete = problem.complete if last and hole.shape is Shape.BLOCK else None
-        known = assess(here, text, checker, enabled=triggers.NAMES, complete=complete if problem.complete else False)
+        ends_block = hole.shape is Shape.BLOCK and index == len(drafted) - 1
+        complete = (True if ends_block else None) if problem.complete else False
+        known = assess(here, text, checker, enabled=triggers.NAMES, complete=complete)
         found.append(signals.line_signals(tokens) | known.signals | extra)
     return tuple(found)
+
+
+def groups_of(found: Sequence[Outcome]) -> Any:
+    """The number of each outcome's problem or file, shape (n,); intervals are taken over them."""
+    return curves.grouped([outcome.problem.group for outcome in found])
 
 
 def _parses(known: Assessment) -> bool | None:

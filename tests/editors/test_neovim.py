@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import model_file
 from tests.e2e.wire import script
-from tests.editors.neovim import PLUGIN, executable, neovim
+from tests.editors.neovim import PLUGIN, Neovim, executable, neovim
 
 pytestmark = pytest.mark.editor
 
@@ -81,11 +83,18 @@ def test_a_file_with_crlf(tmp_path: Path) -> None:
         assert file.read_bytes() == b"def f():\r\n    a = 1\r\n    b = 2\r\nf()\r\n"
 
 
-def test_leaving_insert_mode_takes_the_ghost_text_away(tmp_path: Path) -> None:
+@contextmanager
+def proposing(tmp_path: Path) -> Iterator[Neovim]:
+    """A Neovim that shows a suggestion: "x = 4" was typed, and "2 + 1" is proposed."""
     file = opened(tmp_path, "x = \n")
     with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2 + 1\n", 0.1)]))) as nvim:
         nvim.keys("A4")
         nvim.until_on_screen("42 + 1")
+        yield nvim
+
+
+def test_leaving_insert_mode_takes_the_ghost_text_away(tmp_path: Path) -> None:
+    with proposing(tmp_path) as nvim:
         nvim.keys("<Esc>")
         nvim.until("vim.fn.mode() == 'n'")
 
@@ -94,10 +103,7 @@ def test_leaving_insert_mode_takes_the_ghost_text_away(tmp_path: Path) -> None:
 
 
 def test_dismissing_takes_the_suggestion_away_and_the_server_remembers(tmp_path: Path) -> None:
-    file = opened(tmp_path, "x = \n")
-    with neovim(tmp_path, file, script(tmp_path, ("x = 4", [("2 + 1\n", 0.1)]))) as nvim:
-        nvim.keys("A4")
-        nvim.until_on_screen("42 + 1")
+    with proposing(tmp_path) as nvim:
         nvim.lua("require('egate').dismiss()")
         nvim.keys("<Esc>")
         nvim.until("vim.fn.mode() == 'n'")
