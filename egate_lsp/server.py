@@ -21,6 +21,7 @@ from egate_lsp import __version__, logs, pace_file
 from egate_lsp.documents import Change, Document, PositionEncoding, word_before
 from egate_lsp.errors import EgateError
 from egate_lsp.explanation import as_json
+from egate_lsp.menu import menu_entry
 from egate_lsp.protocol import EgateProtocol
 
 if TYPE_CHECKING:
@@ -38,7 +39,6 @@ ACCEPTED, DISMISSED, EXPLAIN, RESTART, TOGGLE, PAUSE_TARGET, STATS = (
 )  # fmt: skip
 REMEMBERED = 64  # completions that can still be explained or accepted
 PARENT_POLL_S = 5.0
-LABEL_CHARS = 40
 SECTIONS = ("egate", "egate-lsp", "egate_lsp")
 
 
@@ -95,8 +95,7 @@ class EgateServer(LanguageServer):
             self.command(name)(_function(handler))
 
     def _initialize(self, params: types.InitializeParams) -> None:
-        text_document = params.capabilities.text_document
-        if text_document is not None and text_document.inline_completion is not None:
+        if _shows_inline(self.protocol.initialize_params.get("capabilities")):
             options = types.InlineCompletionOptions()  # without it pygls does not advertise the feature
             self.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, options)(_function(self._inline_completion))
         else:
@@ -256,7 +255,12 @@ class EgateServer(LanguageServer):
 
     async def _completion(self, params: types.CompletionParams) -> types.CompletionList:
         """For clients without inline completion: the text as an item of the menu."""
-        nothing = types.CompletionList(is_incomplete=True, items=[])
+        # An empty list that calls itself incomplete would make Helix open its menu at once, empty, and then drop what
+        # a slower server answers. Only the list that was called incomplete before is left open to be asked for again.
+        again = types.CompletionTriggerKind.TriggerForIncompleteCompletions
+        nothing = types.CompletionList(
+            is_incomplete=params.context is not None and params.context.trigger_kind == again, items=[]
+        )
         document = self._documents.get(params.text_document.uri)
         if document is None or not self._enabled:
             return nothing
@@ -269,19 +273,16 @@ class EgateServer(LanguageServer):
         if made is None:
             return nothing
         key, completion = made
-        new_text = word + _with_line_breaks(completion.text, document.line_break)
-        first = next((line for line in new_text.splitlines() if line.strip()), new_text).strip()
+        entry = menu_entry(completion, word=word, language=document.language, line_break=document.line_break)
         item = types.CompletionItem(
-            label=first if len(first) <= LABEL_CHARS else first[: LABEL_CHARS - 1] + "…",
+            label=entry.label,
             kind=types.CompletionItemKind.Text,
-            detail="egate-lsp",
-            documentation=types.MarkupContent(
-                types.MarkupKind.Markdown, f"```{document.language}\n{word}{completion.text}\n```"
-            ),
+            detail=entry.detail,
+            documentation=types.MarkupContent(types.MarkupKind.Markdown, entry.documentation),
             preselect=True,
             sort_text="\x00",
-            filter_text=word or None,
-            text_edit=types.TextEdit(types.Range(start, at), new_text),
+            filter_text=entry.filter_text,
+            text_edit=types.TextEdit(types.Range(start, at), entry.new_text),
             command=types.Command("Accepted", ACCEPTED, arguments=[key]),
         )
         return types.CompletionList(is_incomplete=True, items=[item])
@@ -460,10 +461,6 @@ def _unwrapped(options: Any) -> dict[str, Any]:
     return dict(options)
 
 
-def _with_line_breaks(text: str, line_break: str) -> str:
-    return text if line_break == "\n" else text.replace("\n", line_break)
-
-
 def _uri(params: dict[str, Any]) -> str:
     document = params.get("textDocument")
     return str(document.get("uri", "")) if isinstance(document, dict) else ""
@@ -474,6 +471,12 @@ def _path(uri: str) -> str:
     path = unquote(parts.path) if parts.scheme in {"file", "untitled", "vscode-notebook-cell"} else unquote(uri)
     # file:///C:/x on Windows
     return str(Path(path[1:])) if len(path) > 2 and path[0] == "/" and path[2] == ":" else path
+
+
+def _shows_inline(capabilities: Any) -> bool:
+    """Whether the client declares inline completion. lsp-mode declares it by the key alone, with null behind it."""
+    text_document = capabilities.get("textDocument") if isinstance(capabilities, dict) else None
+    return isinstance(text_document, dict) and "inlineCompletion" in text_document
 
 
 def _can_show_progress(capabilities: Any) -> bool:

@@ -14,7 +14,7 @@ RINGS: list[set[str]] = [
     {"egate_lsp", "values", "errors", "files"},
     {
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
-        "render", "models", "models.fim",
+        "menu", "render", "models", "models.fim",
     },
     {
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
@@ -86,7 +86,7 @@ PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
-    "explain_terminal",
+    "explain_terminal", "menu",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -102,7 +102,7 @@ async def test_a_client_without_inline_completion_gets_a_menu_item(tmp_path: Pat
         assert result["isIncomplete"] is True
         assert item["textEdit"]["newText"] == "return 42"
         assert item["textEdit"]["range"]["start"] == {"line": 1, "character": 4}
-        assert item["filterText"] == "retu"
+        assert item["filterText"] == "return 42"
         assert item["preselect"] is True
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -167,12 +166,3 @@ def test_the_help_file_has_tags(tmp_path: Path) -> None:
 
     assert result.stderr == b""
     assert ":Egate" in (tmp_path / "doc" / "tags").read_text()
-
-
-def test_helix_languages_file_is_what_helix_reads() -> None:
-    table = tomllib.loads((PLUGIN.parent / "helix" / "languages.toml").read_text())
-
-    assert table["language-server"]["egate"]["command"] == "egate-lsp"
-    assert all(
-        {"name": "egate", "only-features": ["completion"]} in row["language-servers"] for row in table["language"]
-    )
