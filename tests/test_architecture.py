@@ -18,7 +18,7 @@ RINGS: list[set[str]] = [
     },
     {
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
-        "models.healing", "models.reply", "models.catalogue", "models.scripted",
+        "models.healing", "models.logprobs", "models.reply", "models.catalogue", "models.scripted",
     },
     {"syntax"},
     {"explain_view", "names", "pace"},
@@ -83,6 +83,7 @@ OWNERS = {
 }
 
 PURE = {
+    "models.logprobs",
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
