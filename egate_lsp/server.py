@@ -255,11 +255,10 @@ class EgateServer(LanguageServer):
 
     async def _completion(self, params: types.CompletionParams) -> types.CompletionList:
         """For clients without inline completion: the text as an item of the menu."""
-        # An empty list that calls itself incomplete would make Helix open its menu at once, empty, and then drop what
-        # a slower server answers. Only the list that was called incomplete before is left open to be asked for again.
         again = types.CompletionTriggerKind.TriggerForIncompleteCompletions
+        asked_again = params.context is not None and params.context.trigger_kind == again
         nothing = types.CompletionList(
-            is_incomplete=params.context is not None and params.context.trigger_kind == again, items=[]
+            is_incomplete=asked_again or not _opens_empty_menus(self.protocol.initialize_params), items=[]
         )
         document = self._documents.get(params.text_document.uri)
         if document is None or not self._enabled:
@@ -280,7 +279,7 @@ class EgateServer(LanguageServer):
             detail=entry.detail,
             documentation=types.MarkupContent(types.MarkupKind.Markdown, entry.documentation),
             preselect=True,
-            sort_text="\x00",
+            sort_text="!",  # before letters and digits; Emacs refuses a whole message for a NUL in it
             filter_text=entry.filter_text,
             text_edit=types.TextEdit(types.Range(start, at), entry.new_text),
             command=types.Command("Accepted", ACCEPTED, arguments=[key]),
@@ -477,6 +476,14 @@ def _shows_inline(capabilities: Any) -> bool:
     """Whether the client declares inline completion. lsp-mode declares it by the key alone, with null behind it."""
     text_document = capabilities.get("textDocument") if isinstance(capabilities, dict) else None
     return isinstance(text_document, dict) and "inlineCompletion" in text_document
+
+
+def _opens_empty_menus(initialize_params: dict[str, Any]) -> bool:
+    """Helix opens its menu with the first list that has entries or is incomplete, even an empty one, and then drops
+    what a slower server answers. To other clients an empty list must say that it is worth asking again: lsp-mode
+    keeps a complete one until the word ends."""
+    client = initialize_params.get("clientInfo")
+    return isinstance(client, dict) and client.get("name") == "helix"
 
 
 def _can_show_progress(capabilities: Any) -> bool:
