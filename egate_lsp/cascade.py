@@ -168,6 +168,7 @@ class Cascade:
         self._answers: Continuations[Answer] = Continuations()
         self.on_waiting: Callable[[bool], None] = lambda _waiting: None
         self._in_flight: list[_InFlight] = []
+        self._late: dict[Place, _InFlight] = {}
 
     async def complete(
         self, context: FimContext, *, invoked: bool = False, remote: bool = True, unease: float = 0.0
@@ -194,6 +195,22 @@ class Cascade:
         run.add_time("merge", merging)
         run.add_time("total", run.started)
         return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats)
+
+    async def landed(self, context: FimContext) -> str | None:
+        """Wait for the answer that a pending completion of this hole awaits: the text from the hole to the end of the
+        answered line; None if no answer came, or if none was awaited. Tells it once."""
+        hole = Place(context.prefix, context.suffix)
+        late = self._late.pop(hole, None)
+        if late is None:
+            return None
+        await asyncio.wait({late.task})
+        answer = None if late.task.cancelled() else late.task.result().line
+        if answer is None:
+            return None
+        if (written := late.place.typed_since(hole)) is not None:
+            return written + answer.text
+        typed = hole.typed_since(late.place)
+        return answer.text[len(typed) :] if typed is not None and answer.text.startswith(typed) else None
 
     async def _stretch(self, run: _Run, behind: Sequence[Tier]) -> bool:
         """Draft from where the text stands until a line is replaced or the text ends. True: draft on from here."""
@@ -369,6 +386,8 @@ class Cascade:
         if not done:
             run.pending = True
             run.note = LATE_REASON
+            self._late = {hole: late for hole, late in self._late.items() if not late.task.done()}
+            self._late[Place(run.context.prefix, run.context.suffix)] = flight
             run.requests.append(TierRequest(behind[0].model.name, len(run.lines), "late", remaining * 1000.0))
             return None
         answer = flight.task.result()

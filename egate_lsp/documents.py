@@ -30,6 +30,18 @@ class Change:
     end: tuple[int, int] | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """What a change did: the text between two places `(row, column)` of the former document was replaced.
+
+    Columns are in code points; a row may be one past the last.
+    """
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    text: str
+
+
 class Document:
     """An open document. `version` is the client's."""
 
@@ -53,11 +65,11 @@ class Document:
         first = self._lines[0] if self._lines else ""
         return next((end for end in ("\r\n", "\n", "\r") if first.endswith(end)), "\n")
 
-    def apply(self, change: Change, encoding: PositionEncoding) -> None:
+    def apply(self, change: Change, encoding: PositionEncoding) -> Edit:
         """Edit. Positions beyond a line mean its end, beyond the document its end; a reversed range is turned round."""
         if change.start is None or change.end is None:
-            self._lines, self._text = _split(change.text), change.text
-            return
+            former, self._lines, self._text = self._lines, _split(change.text), change.text
+            return _difference(former, self._lines)
         start, end = sorted((self._index(*change.start, encoding), self._index(*change.end, encoding)))
         before = self._lines[start[0]][: start[1]] if start[0] < len(self._lines) else ""
         after = self._lines[end[0]][end[1] :] if end[0] < len(self._lines) else ""
@@ -71,6 +83,24 @@ class Document:
             after = self._lines[last]
         self._lines[first : last + 1] = _split(before + change.text + after)
         self._text = None
+        return Edit(start, end, change.text)
+
+    def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
+        """The text between two places `(row, column)` in code points; "" if they are not in this order."""
+        (row, column), (last, until) = start, end
+        if row == last:
+            return self._lines[row][column:until] if row < len(self._lines) else ""
+        rows = self._lines[row : last + 1]
+        if not rows:
+            return ""
+        rows[0] = rows[0][column:]
+        if last < len(self._lines):
+            rows[-1] = rows[-1][:until]
+        return "".join(rows)
+
+    def place_at(self, line: int, character: int, encoding: PositionEncoding) -> tuple[int, int]:
+        """`(row, column)` in code points of a client's position."""
+        return self._index(line, character, encoding)
 
     def offset_at(self, line: int, character: int, encoding: PositionEncoding) -> int:
         """Code points before a position."""
@@ -96,6 +126,26 @@ class Document:
             return len(self._lines), 0
         content = self._lines[line].rstrip("\r\n")
         return line, _code_points(content, max(character, 0), encoding)
+
+
+def _difference(former: list[str], lines: list[str]) -> Edit:
+    """The edit between two texts, by whole lines and then within the first and last that differ."""
+    shortest = min(len(former), len(lines))
+    first = next((row for row in range(shortest) if former[row] != lines[row]), shortest)
+    same = next((n for n in range(shortest - first) if former[-1 - n] != lines[-1 - n]), shortest - first)
+    old, new = "".join(former[first : len(former) - same]), "".join(lines[first : len(lines) - same])
+    most = min(len(old), len(new))
+    head = next((index for index in range(most) if old[index] != new[index]), most)
+    tail = next((n for n in range(most - head) if old[-1 - n] != new[-1 - n]), most - head)
+    return Edit(_place_in(old, head, first), _place_in(old, len(old) - tail, first), new[head : len(new) - tail])
+
+
+def _place_in(text: str, offset: int, row: int) -> tuple[int, int]:
+    """`(row, column)` of an offset in a text that begins with that row."""
+    before = _split(text[:offset])
+    if before and not before[-1].endswith(("\r", "\n")):
+        return row + len(before) - 1, len(before[-1])
+    return row + len(before), 0
 
 
 def word_before(text: str) -> str:

@@ -56,6 +56,17 @@ class Feedback:
             self._shown[path] = Shown(last.line, last.before, last.text, accepted=True)
             self._add(path, last.line, ACCEPTED)
 
+    def typed_past(self, path: str) -> None:
+        """The user typed something else than the last suggestion."""
+        if (last := self._shown.pop(path, None)) is not None:
+            self._add(path, last.line, TYPED_PAST)
+
+    def undone(self, path: str) -> None:
+        """The user took the last suggestion and then took it away again."""
+        if (last := self._shown.get(path)) is not None and last.accepted:
+            self._add(path, last.line, DELETED)
+            del self._shown[path]
+
     def dismissed(self, path: str) -> None:
         """The editor reports that the last suggestion was sent away."""
         if (last := self._shown.pop(path, None)) is not None:

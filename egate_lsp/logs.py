@@ -11,6 +11,7 @@ import platformdirs
 MAX_BYTES = 2_000_000
 KEPT_FILES = 2
 _FIXED: list[str] = []  # the command line's level, if there was one
+_FILE: list[str] = []  # what is written to, once logging has started
 
 
 def default_file() -> Path:
@@ -32,12 +33,18 @@ def start(path: Path | None, level: str | None) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         handler = RotatingFileHandler(target, maxBytes=MAX_BYTES, backupCount=KEPT_FILES, encoding="utf-8", delay=True)
+        _FILE[:] = [str(target.absolute())]
     except OSError:
         handler = logging.NullHandler()
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(name)s: %(message)s"))
     root.addHandler(handler)
     for name in ("pygls", "asyncio", "websockets", "openai", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.CRITICAL)
+
+
+def current_file() -> str | None:
+    """The log file's path; None where nothing is logged to a file."""
+    return _FILE[0] if _FILE else None
 
 
 def set_level(level: str) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from egate_lsp.values import Source
+from egate_lsp.status import Usage
+from egate_lsp.values import Outcome, Source
 
 if TYPE_CHECKING:
     from egate_lsp.values import Completion
@@ -18,19 +19,27 @@ class Metrics:
     Attributes:
         reused: suggestions of which the user had typed the beginning: answered without a model, not among completions.
         lines_target: lines of shown completions that a tier behind the draft wrote.
+        accepted, accepted_partly, typed_through, typed_past, dismissed, undone: suggestions, by what the user did.
         requests, requests_failed, requests_late: to tiers behind the draft.
+        requests_uncounted: answered ones of which the server did not count the tokens.
         target_prompt_tokens, target_completion_tokens: as the servers counted them.
     """
 
     completions: int = 0
     empty: int = 0
     accepted: int = 0
+    accepted_partly: int = 0
+    typed_through: int = 0
+    typed_past: int = 0
+    dismissed: int = 0
+    undone: int = 0
     reused: int = 0
     lines: int = 0
     lines_target: int = 0
     requests: int = 0
     requests_failed: int = 0
     requests_late: int = 0
+    requests_uncounted: int = 0
     target_prompt_tokens: int = 0
     target_completion_tokens: int = 0
     draft_generated_tokens: int = 0
@@ -46,10 +55,31 @@ class Metrics:
             self.requests += request.outcome != "cached"
             self.requests_failed += request.outcome == "failed"
             self.requests_late += request.outcome == "late"
+            self.requests_uncounted += request.outcome == "answered" and request.prompt_tokens is None
             self.target_prompt_tokens += request.prompt_tokens or 0
             self.target_completion_tokens += request.completion_tokens or 0
         self.draft_generated_tokens += int(completion.stats.get("generated_tokens", 0))
         self.draft_evaluated_tokens += int(completion.stats.get("evaluated_tokens", 0))
+
+    def happened(self, outcome: Outcome, instead_of: Outcome | None = None) -> None:
+        """Count what the user did with a suggestion; `instead_of` was counted for it before, by mistake."""
+        for which, amount in ((outcome, 1), (instead_of, -1)):
+            if which is not None:
+                name = _COUNTERS[which]
+                setattr(self, name, getattr(self, name) + amount)
+
+    def usage(self, day: str) -> Usage:
+        """Since the start of the server, as if all of it were of that day."""
+        return Usage(
+            day,
+            lines=self.lines,
+            lines_target=self.lines_target,
+            share=self.lines_target / self.lines if self.lines else 0.0,
+            requests=self.requests,
+            tokens_in=self.target_prompt_tokens,
+            tokens_out=self.target_completion_tokens,
+            estimated=bool(self.requests_uncounted),
+        )
 
     def as_dict(self) -> dict[str, float]:
         """The counters and the rates derived from them."""
@@ -57,3 +87,13 @@ class Metrics:
         counts["share_of_lines_from_target"] = self.lines_target / self.lines if self.lines else 0.0
         counts["acceptance_rate"] = self.accepted / self.completions if self.completions else 0.0
         return counts
+
+
+_COUNTERS = {
+    Outcome.ACCEPTED: "accepted",
+    Outcome.PARTLY: "accepted_partly",
+    Outcome.TYPED_THROUGH: "typed_through",
+    Outcome.TYPED_PAST: "typed_past",
+    Outcome.DISMISSED: "dismissed",
+    Outcome.UNDONE: "undone",
+}

@@ -17,8 +17,7 @@ from pygls.protocol import LanguageServerProtocol, lsp_method
 from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from collections.abc import Callable, Generator
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +54,7 @@ class EgateProtocol(LanguageServerProtocol):
     Attributes:
         initialize_params: the initialize request's params as they came.
         last_configuration: the settings of the last didChangeConfiguration as they came.
+        experimental: the server's experimental capabilities, sent in the reply to initialize.
         on_exit: called once, with the exit code, when the client says so.
     """
 
@@ -64,6 +64,7 @@ class EgateProtocol(LanguageServerProtocol):
         super().__init__(*args, **kwargs)
         self.initialize_params: dict[str, Any] = {}
         self.last_configuration: Any = None
+        self.experimental: dict[str, Any] = {}
         self.on_exit: Callable[[int], None] = lambda _code: None
         self._initialized = False
 
@@ -193,6 +194,12 @@ class EgateProtocol(LanguageServerProtocol):
 
     def _reply_error(self, message_id: str | int | None, code: int, text: str) -> None:
         self._send_data({"jsonrpc": "2.0", "id": message_id, "error": {"code": code, "message": text}})
+
+    @lsp_method(types.INITIALIZE)
+    def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:
+        result = yield from super().lsp_initialize(params)
+        result.capabilities.experimental = self.experimental
+        return result
 
     # Documents are the server's (`documents.Document`), not pygls'.
 

@@ -13,8 +13,9 @@ import math
 import re
 import time
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path, PurePath
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pathspec
 
@@ -35,7 +36,8 @@ from egate_lsp.models.fim import FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
 from egate_lsp.models.scripted import read_script
 from egate_lsp.pace_file import PaceFile
-from egate_lsp.values import Completion
+from egate_lsp.status import State, Status, Usage
+from egate_lsp.values import Completion, Outcome, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -46,46 +48,23 @@ if TYPE_CHECKING:
     from egate_lsp.models.sources import Progress
     from egate_lsp.pace import Pace
     from egate_lsp.syntax import Checker
+    from egate_lsp.values import FimContext
 
 log = logging.getLogger(__name__)
 
 SCRIPTED = "scripted:"
 # Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
-
-State = Literal["starting", "fetching", "loading", "ready", "working", "asking-target", "paused", "error", "off"]
-
-
-@dataclass(frozen=True, slots=True)
-class Status:
-    """What the user sees in the status line.
-
-    Attributes:
-        reason: for "error" what is wrong and how to mend it; for "paused" and "fetching" what is going on.
-        progress: of fetching or loading, 0 to 1; None if unknown.
-    """
-
-    state: State
-    reason: str = ""
-    model: str = ""
-    target: str | None = None
-    progress: float | None = None
+_AT_WORK = frozenset({"ready", "working", "asking-target", "paused"})
 
 
 @dataclass(frozen=True, slots=True)
-class Snapshot:
-    """A document at one moment.
+class _Pending:
+    """A completion that was returned while a target's answer was awaited, and where."""
 
-    Attributes:
-        offset: the cursor, in code points into `text`.
-        path: a file path or another name; used for privacy patterns and shown to the models.
-        language: LSP language identifier; "" lets the path tell.
-    """
-
-    text: str
-    offset: int
-    path: str = ""
-    language: str = ""
+    place: Place
+    hole: FimContext
+    completion: Completion
 
 
 class Service:
@@ -106,6 +85,7 @@ class Service:
         self._feedback = Feedback()
         self._shown: Continuations[Completion] = Continuations()
         self._last_place: dict[str, Place] = {}
+        self._pending: dict[str, _Pending] = {}
         self._never_send = pathspec.GitIgnoreSpec.from_lines(settings.privacy.never_send)
         self._cascade: Cascade | None = None
         self._broken: EgateError | None = None
@@ -158,19 +138,56 @@ class Service:
                 remote=not private and not self._target_paused,
                 unease=self._feedback.unease(document.path, before),
             )
+            completion.timing_ms["context"] = built_ms
+            if private and self.settings.target.base_url and not completion.note:
+                completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
+            if not invoked:
+                completion = self._extending(document.path, place, completion)
+            self._remember(document.path, _Pending(place, hole, completion))
+            self._feedback.shown(document.path, before, completion.text)
+            self._metrics.add(completion)
         finally:
             self._leave()
-        completion.timing_ms["context"] = built_ms
-        if private and self.settings.target.base_url and not completion.note:
-            completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
-        self._feedback.shown(document.path, before, completion.text)
-        if completion.text and not completion.pending:
-            self._shown.put(place, completion.text, completion)
-            self._last_place[document.path] = place
-        self._metrics.add(completion)
         if self._pace_file is not None and self._cascade.pace is not None:
             self._pace_file.keep(self._cascade.pace)
         return completion
+
+    def _extending(self, path: str, place: Place, completion: Completion) -> Completion:
+        """The completion if it begins with what a pending one has shown here, else that: what the user sees and may be
+        reading is added to, never replaced."""
+        former = self._pending.get(path)
+        typed = place.typed_since(former.place) if former is not None else None
+        if former is None or typed is None or not former.completion.text.startswith(typed):
+            return completion
+        if completion.text.startswith(former.completion.text[len(typed) :]):
+            return completion
+        lines = rest_of(former.completion.lines, len(typed))
+        return dataclasses.replace(completion, lines=lines, note="what was shown before stays")
+
+    def _remember(self, path: str, made: _Pending) -> None:
+        """For the requests that follow at this place."""
+        completion = made.completion
+        self._pending.pop(path, None)
+        if completion.pending:
+            self._pending[path] = made
+        elif completion.text:
+            self._shown.put(made.place, completion.text, completion)
+            self._last_place[path] = made.place
+
+    async def landed(self, path: str, completion: Completion) -> bool:
+        """Wait for the answer that this pending completion, the last of its document, awaits. True: the next automatic
+        request there has more to show than it, and begins with it."""
+        former = self._pending.get(path)
+        if former is None or former.completion is not completion or self._cascade is None:
+            return False
+        text = await self._cascade.landed(former.hole)
+        shown = former.completion.text
+        return (
+            text is not None
+            and self._pending.get(path) is former
+            and (text.startswith(shown) or shown.startswith(text))
+            and text != shown
+        )
 
     def _typed_through(self, known: Found[Completion], document: Snapshot, before: str, built_ms: float) -> Completion:
         """The rest of a completion that the user has begun to type: no model is asked."""
@@ -182,6 +199,7 @@ class Service:
 
     def _forget(self, path: str) -> None:
         """What was shown last in this document is not shown again at that place."""
+        self._pending.pop(path, None)
         if (place := self._last_place.pop(path, None)) is not None:
             self._shown.forget(place)
 
@@ -194,25 +212,43 @@ class Service:
         """True if a privacy pattern matches the path: nothing of it may leave the machine."""
         return bool(path) and self._never_send.match_file(path.replace("\\", "/").lstrip("/"))
 
-    def accepted(self, completion: Completion, snapshot: Snapshot) -> None:
-        """The user took this completion, made at this snapshot."""
-        del completion
-        self._feedback.accepted(snapshot.path)
-        self._metrics.accepted += 1
+    def happened(self, outcome: Outcome, path: str, instead_of: Outcome | None = None) -> None:
+        """What the user did with the last suggestion of this document; `instead_of` was told of it before, by mistake.
 
-    def dismissed(self, snapshot: Snapshot) -> None:
-        """The user refused what was shown at this snapshot: the gate becomes more eager there."""
-        self._feedback.dismissed(snapshot.path)
-        self._forget(snapshot.path)
+        The gate becomes more eager or more patient at that place, and what was refused is not shown again.
+        """
+        self._metrics.happened(outcome, instead_of)
+        match outcome:
+            case Outcome.ACCEPTED | Outcome.TYPED_THROUGH:
+                self._feedback.accepted(path)
+            case Outcome.TYPED_PAST:
+                self._feedback.typed_past(path)
+                self._forget(path)
+            case Outcome.DISMISSED:
+                self._feedback.dismissed(path)
+                self._forget(path)
+            case Outcome.UNDONE:
+                self._feedback.undone(path)
+                self._forget(path)
 
     def stats(self) -> dict[str, float]:
         """Counts since the start, and rates derived from them."""
         return self._metrics.as_dict()
 
+    def today(self) -> Usage:
+        """What was shown and asked today."""
+        return self._metrics.usage(datetime.now().astimezone().date().isoformat())
+
+    @property
+    def target_paused(self) -> bool:
+        """True: everything is kept on this machine until told otherwise."""
+        return self._target_paused
+
     def pause_target(self, paused: bool) -> None:  # noqa: FBT001  # the command's argument, passed on
         """Keep everything on this machine until told otherwise."""
         self._target_paused = paused
-        self._report("paused" if paused else self._resting_state(), "the target is paused" if paused else "")
+        if self.status.state in _AT_WORK:
+            self._rest()
 
     async def restart(self) -> None:
         """Close the models and open them anew."""
@@ -239,14 +275,14 @@ class Service:
             self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error
-            self._report("error", error.explanation)
+            self._report("error", str(error), hint=error.hint)
             log.warning("cannot complete: %s", error)
             return
         draft = self._cascade.tiers[0].model
         if isinstance(draft, EngineProcess):
             draft.start()
         else:
-            self._report("ready")
+            self._rest()
 
     async def _tiers(self) -> Sequence[Tier]:
         settings = self.settings
@@ -287,14 +323,16 @@ class Service:
             case "loading":
                 self._report("loading", "")
             case "failed":
-                self._report("error", engine.reason)
+                self._report("error", engine.reason, hint=engine.hint)
             case _:
-                self._report(self._resting_state())
+                self._rest()
 
-    def _resting_state(self) -> State:
+    def _rest(self) -> None:
+        """Report what the service does when nothing special is going on."""
         if self._target_paused:
-            return "paused"
-        return "working" if self._working else "ready"
+            self._report("paused", "the target is paused")
+        else:
+            self._report("working" if self._working else "ready")
 
     def _enter(self) -> None:
         self._working += 1
@@ -304,14 +342,17 @@ class Service:
     def _leave(self) -> None:
         self._working -= 1
         if not self._working and self.status.state in {"working", "asking-target"}:
-            self._report("ready")
+            self._rest()
 
     def _waiting(self, waiting: bool) -> None:  # noqa: FBT001  # a callback with one fact
         if self.status.state in {"working", "asking-target"}:
-            self._report("asking-target" if waiting else self._resting_state())
+            if waiting:
+                self._report("asking-target")
+            else:
+                self._rest()
 
-    def _report(self, state: State, reason: str = "", progress: float | None = None) -> None:
-        status = dataclasses.replace(self.status, state=state, reason=reason, progress=progress)
+    def _report(self, state: State, reason: str = "", progress: float | None = None, hint: str = "") -> None:
+        status = dataclasses.replace(self.status, state=state, reason=reason, progress=progress, hint=hint)
         if status != self.status:
             self.status = status
             self._on_status(status)

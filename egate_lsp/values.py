@@ -31,6 +31,33 @@ class Shape(StrEnum):
     BLOCK = "block"  # lines until the block ends
 
 
+class Outcome(StrEnum):
+    """What the user did with a suggestion."""
+
+    ACCEPTED = "accepted"
+    PARTLY = "accepted in part"
+    TYPED_THROUGH = "typed through"  # all of it, by hand
+    TYPED_PAST = "typed past"
+    DISMISSED = "dismissed"
+    UNDONE = "undone"  # accepted, then taken away
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A document at one moment.
+
+    Attributes:
+        offset: the cursor, in code points into `text`.
+        path: a file path or another name; used for privacy patterns and shown to the models.
+        language: LSP language identifier; "" lets the path tell.
+    """
+
+    text: str
+    offset: int
+    path: str = ""
+    language: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class FimContext:
     """What a model is shown: text before and after the hole, cut to budget, line breaks as LF.

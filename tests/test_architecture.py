@@ -11,26 +11,28 @@ ROOT = Path(egate_lsp.__file__).parent
 
 # A module imports only from rings before its own. A new module must be given its place here.
 RINGS: list[set[str]] = [
-    {"egate_lsp", "values", "errors", "files"},
+    {"egate_lsp", "values", "errors", "files", "status"},
     {
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
-        "menu", "render", "models", "models.fim",
+        "menu", "render", "models", "models.fim", "progress",
     },
     {
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
         "models.healing", "models.logprobs", "models.reply", "models.catalogue", "models.scripted",
+        "suggestions", "lsp_values",
     },
     {"syntax"},
     {"explain_view", "names", "pace"},
     {"assess", "pace_file"},
     {
         "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
-        "explain_html", "explain_terminal",
+        "explain_html", "explain_terminal", "explain_text",
     },
     {"escalate", "repair", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
     {"cascade"},
     {"service"},
-    {"protocol", "client"},
+    {"protocol", "client", "controls"},
+    {"copilot"},
     {"server"},
     {"transport"},
     {"evaluation"},
@@ -72,8 +74,8 @@ OWNERS = {
     "rapidfuzz": {"evaluation.calibrating"},
     "sklearn": {"evaluation.calibrating"},
     "tomlkit": {"cli.config_file"},
-    "pygls": {"server", "protocol", "client"},
-    "lsprotocol": {"server", "protocol", "client"},
+    "pygls": {"server", "protocol", "client", "progress"},
+    "lsprotocol": {"server", "protocol", "client", "progress", "lsp_values"},
     "httpx2": {"models.sources"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
@@ -83,11 +85,10 @@ OWNERS = {
 }
 
 PURE = {
-    "models.logprobs",
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
-    "explain_terminal", "menu",
+    "explain_terminal", "explain_text", "menu", "models.logprobs", "status", "suggestions",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

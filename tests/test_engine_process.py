@@ -140,7 +140,7 @@ async def test_a_model_that_cannot_be_loaded_is_not_tried_again_until_restart(ma
             await text_of(engine)
         assert caught.value.hint == "choose another"
     assert [state.state for state in make.states].count("loading") == 1
-    assert engine.state == EngineState("failed", "cannot load choose another")
+    assert engine.state == EngineState("failed", "cannot load", "choose another")
     await engine.restart()
     with pytest.raises(ModelLoadError):
         await text_of(engine)

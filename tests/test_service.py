@@ -7,7 +7,8 @@ import pytest
 
 from egate_lsp.config import Settings, resolve
 from egate_lsp.errors import ModelNotFound
-from egate_lsp.service import Service, Snapshot, draft_rule
+from egate_lsp.service import Service, draft_rule
+from egate_lsp.values import Outcome, Snapshot
 from tests.test_openai_target import Play, stream
 
 
@@ -172,7 +173,7 @@ async def test_what_was_refused_is_not_shown_again_from_memory(tmp_path: Path) -
         await service.complete(empty, invoked=False)
         assert len(model.asked) == asked + 1
 
-        service.dismissed(empty)
+        service.happened(Outcome.DISMISSED, empty.path)
         await service.complete(empty, invoked=False)
         assert len(model.asked) == asked + 2
     finally:

@@ -118,7 +118,8 @@ def _spot(spot: tuple[Path, int | None, int | None], line: int | None, column: i
 async def _complete(
     settings: Settings, text: str, offset: int, path: str, language: str
 ) -> tuple[Completion, Gate | None]:
-    from egate_lsp.service import Service, Snapshot  # here, so that --help stays quick
+    from egate_lsp.service import Service  # here, so that --help stays quick
+    from egate_lsp.values import Snapshot
 
     service = Service(settings)
     try:

@@ -46,11 +46,12 @@ EngineStateName = Literal["stopped", "loading", "ready", "working", "failed"]
 @dataclass(frozen=True, slots=True)
 class EngineState:
     """Attributes:
-    reason: for "failed", what is wrong and how to mend it.
+    reason, hint: for "failed", what is wrong, and how to mend it.
     """
 
     state: EngineStateName
     reason: str = ""
+    hint: str = ""
 
 
 class _Child:
@@ -340,7 +341,7 @@ class EngineProcess:
         except ModelLoadError as error:
             self._failure = error
             await child.end(kill=True)
-            self._report("failed", error.explanation)
+            self._report("failed", str(error), error.hint)
             raise
         log.info("engine loaded: %s, %s", self._name, {key: self.info[key] for key in ("threads", "load_ms", "fim")})
         self._start_idle_clock()
@@ -426,8 +427,8 @@ class EngineProcess:
             log.info("engine unloaded after %.0f s without a request", self._draft.idle_unload_s)
             self._unloading = asyncio.get_running_loop().create_task(self._end(kill=False))
 
-    def _report(self, state: EngineStateName, reason: str = "") -> None:
-        new = EngineState(state, reason)
+    def _report(self, state: EngineStateName, reason: str = "", hint: str = "") -> None:
+        new = EngineState(state, reason, hint)
         if new != self.state:
             self.state = new
             self._on_state(new)
