@@ -205,6 +205,43 @@ class Privacy(_Section):
     """Patterns in .gitignore syntax. A file that matches is completed by the draft alone."""
 
 
+class Ledger(_Section):
+    """The record, on this machine, of what left it and of what became of suggestions; see docs/ledger.md."""
+
+    enabled: bool = True
+    """False: nothing is written; caps then hold for each server by itself, from its start."""
+    keep_text: bool = False
+    """Also keep the text of each request and reply."""
+    keep_days: int = Field(180, ge=32, le=3650)
+    """Older records are dropped."""
+    max_mb: float = Field(64.0, ge=1, le=10_000)
+    """The oldest records are dropped when the file grows beyond this."""
+
+
+class Price(_Section):
+    """What a model costs, in USD for a million tokens."""
+
+    input: float = Field(0.0, ge=0, allow_inf_nan=False)
+    output: float = Field(0.0, ge=0, allow_inf_nan=False)
+    cached: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """For tokens of the prompt that the server had in its cache; none: as input."""
+
+
+class Caps(_Section):
+    """How much may be asked of targets, by all servers of this user together. When a cap is reached, lines stay with
+    the draft."""
+
+    per_day: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """USD in a day of local time. A target that is not on this machine and has no price is not asked then."""
+    per_month: float | None = Field(None, ge=0, allow_inf_nan=False)
+    """USD in a month of the calendar."""
+    requests_per_minute: int | None = Field(None, ge=0)
+    in_flight: int | None = Field(None, ge=1)
+    """Requests under way at once."""
+    warn_at: float = Field(0.8, gt=0, le=1)
+    """The share of a cap in money from which on the user is told."""
+
+
 class CustomModel(_Section):
     """A model of the user's own: a path, or a repository and a file with its SHA-256."""
 
@@ -247,6 +284,10 @@ class Settings(_Section):
     cascade: Cascade = Cascade()
     context: Context = Context()
     privacy: Privacy = Privacy()
+    ledger: Ledger = Ledger()
+    budget: Caps = Caps()
+    prices: dict[str, Price] = Field(default_factory=dict)
+    """By model, by "host:port/model", or by a pattern of either with * and ?."""
     models: Models = Models()
     log_level: Literal["error", "warning", "info", "debug"] = "info"
 

@@ -12,6 +12,7 @@ EgateError (hint, retryable)
 │   ├── TargetRateLimited
 │   ├── TargetAuthError
 │   └── TargetReplyError
+├── LedgerUnavailable     the record of requests cannot be read or written now
 └── PullError             a model could not be fetched
     ├── NoNetwork
     ├── DiskFull
@@ -92,6 +93,16 @@ class TargetAuthError(TargetError):
 
 class TargetReplyError(TargetError):
     """The target answered something that is no completion, or refused the request's form."""
+
+
+class OverBudget(TargetError):
+    """A cap of [budget] keeps a request from leaving; the message says which. No fault of the target's."""
+
+
+class LedgerUnavailable(EgateError):
+    """The ledger's file is locked, full, not ours to write, or of a newer version."""
+
+    retryable = True
 
 
 class PullError(EgateError):

@@ -13,16 +13,18 @@ ROOT = Path(egate_lsp.__file__).parent
 RINGS: list[set[str]] = [
     {"egate_lsp", "values", "errors", "files", "status"},
     {
+        "records",
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "menu", "render", "models", "models.fim", "progress",
     },
     {
+        "prices", "kept", "ledger_file", "figures",
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
         "models.healing", "models.logprobs", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
-    {"syntax"},
-    {"explain_view", "names", "pace"},
+    {"ledger", "syntax"},
+    {"budget", "explain_view", "names", "pace"},
     {"assess", "pace_file"},
     {
         "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
@@ -71,7 +73,7 @@ OWNERS = {
     },
     "tree_sitter": {"syntax", "tree_triggers"},
     "pyflakes": {"names"},
-    "rapidfuzz": {"evaluation.calibrating"},
+    "rapidfuzz": {"evaluation.calibrating", "kept"},
     "sklearn": {"evaluation.calibrating"},
     "tomlkit": {"cli.config_file"},
     "pygls": {"server", "protocol", "client", "progress"},
@@ -79,12 +81,13 @@ OWNERS = {
     "httpx2": {"models.sources"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
-    "filelock": {"models.store"},
+    "filelock": {"ledger_file", "models.store"},
     "pathspec": {"service", "evaluation.sources"},
     "websockets": {"transport"},
 }
 
 PURE = {
+    "records", "prices", "kept", "figures",
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
