@@ -12,10 +12,13 @@ import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import urlsplit
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic.alias_generators import to_camel
+
+from egate_lsp.models.presets import PRESETS, Api, PresetName
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,6 +56,9 @@ DEFAULT_NEVER_SEND = (
     ".aws/",
     ".gnupg/",
 )
+
+# Settings that may hold a key by the user's design or mistake: what was wrong is told without the value.
+SECRETS = {"api_key", "api_key_env", "api_key_keyring", "base_url"}
 
 
 class _Section(BaseModel):
@@ -99,27 +105,67 @@ class Draft(_Section):
 
 
 class Target(_Section):
-    """A model behind an OpenAI-compatible address that rewrites deferred lines. No base_url: no network at all."""
+    """A model behind an address that rewrites deferred lines. No base_url and no preset: no network at all."""
 
+    preset: PresetName = "compatible"
+    """What kind of server it is; each knows its address, the best api for it, and its limits (docs/targets.md)."""
     base_url: str | None = None
-    """For example "http://127.0.0.1:8080/v1"."""
+    """For example "http://127.0.0.1:8080/v1"; none: the preset's, if it has one."""
     model: str = "default"
     """The name the server knows it by."""
-    api: Literal["fim", "suffix", "chat"] = "chat"
-    """fim: /completions with a FIM prompt rendered here; suffix: /completions with the suffix field; chat."""
+    api: Api = "chat"
+    """How it is asked; by default as the preset says. fim: /completions with a FIM prompt rendered here; suffix:
+    /completions with the suffix field; chat; infill and completion: llama-server's own; ollama, mistral, codegeex."""
     fim_model: str = "qwen2.5-coder-1.5b"
-    """With api = "fim": catalogue name whose FIM tokens and order the prompt uses."""
-    api_key: str | None = Field(None, repr=False)
-    """The key itself; better: api_key_env."""
-    api_key_env: str | None = None
+    """With api = "fim" or "completion": catalogue name whose FIM tokens and order the prompt uses."""
+    api_key: SecretStr | None = None
+    """The key itself, for editors with a secret store; in a file better: api_key_env or api_key_keyring."""
+    api_key_env: str | None = Field(None, pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,99}$")
     """Name of the environment variable that holds the key."""
+    api_key_keyring: str | None = Field(None, min_length=1, max_length=100)
+    """Name of the entry in the system's keyring that holds the key: `keyring set egate-lsp NAME`."""
     timeout_s: float = Field(10.0, gt=0, le=600)
     """A request is given up after so long."""
     max_tokens: int = Field(96, ge=1, le=4096)
     """Cap on tokens for one deferred line."""
     temperature: float = Field(0.0, ge=0, le=2)
+    healing: bool = True
+    """The partial word before the cursor is taken back from what the target is shown, and its answer must spell it."""
+    probabilities: int = Field(0, ge=0, le=64)
+    """Ask for the probabilities of so many likeliest tokens; 0: for none. What gates a tier, and is explained."""
+    vocabulary: int | None = Field(None, ge=2)
+    """Number of tokens in the model's vocabulary, to which uncertainty is normalised; none: fim_model's."""
     extra_body: dict[str, Any] = Field(default_factory=dict)
     """Fields added to each request, for servers that need them."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _by_preset(cls, values: Any) -> Any:
+        """Where a preset is named, what is not set is as it says."""
+        preset = PRESETS.get(values.get("preset", "")) if isinstance(values, dict) else None
+        if preset is None:
+            return values
+        values = dict(values)
+        if not {"base_url", "baseUrl"} & values.keys() and preset.base_url:
+            values["base_url"] = preset.base_url
+        values.setdefault("api", preset.apis[0])
+        return values
+
+    @field_validator("base_url")
+    @classmethod
+    def _is_an_address(cls, value: str | None) -> str | None:
+        if not value:
+            return value
+        try:
+            parts = urlsplit(value)
+            usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            usable = False
+        if not usable:
+            raise ValueError("should be an address that begins with http:// or https://")
+        if parts.username is not None or parts.query or parts.fragment:
+            raise ValueError("should hold no password and no query: a key belongs into api_key_env")
+        return value
 
 
 class Pattern(_Section):
@@ -370,7 +416,8 @@ def _sentence(item: dict[str, Any]) -> str:
         return "is not a setting of egate-lsp"
     message = str(item["msg"]).removeprefix("Value error, ")
     value = item.get("input")
-    shown = type(value).__name__ if isinstance(value, dict | list) else repr(value)
+    secret = str(item["loc"][-1]) in SECRETS
+    shown = type(value).__name__ if secret or isinstance(value, dict | list) else repr(value)
     return f"{message[:1].lower()}{message[1:]}, got {shown}"
 
 

@@ -34,6 +34,7 @@ from egate_lsp.models import catalogue, store
 from egate_lsp.models.engine_process import EngineProcess, EngineState
 from egate_lsp.models.fim import FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
+from egate_lsp.models.presets import RENDERED
 from egate_lsp.models.scripted import read_script
 from egate_lsp.pace_file import PaceFile
 from egate_lsp.status import State, Status, Usage
@@ -389,9 +390,10 @@ def open_target(settings: Settings) -> OpenAITarget:
     Raises:
         ConfigError, ModelNotFound: the settings do not fit together.
     """
-    fim = catalogue.find(settings.target.fim_model, settings.models) if settings.target.api == "fim" else None
+    fim = catalogue.find(settings.target.fim_model, settings.models) if settings.target.api in RENDERED else None
     order = fim.fim_order if fim else FimOrder.PREFIX_ONLY
-    return OpenAITarget(settings.target, marks=fim.fim if fim else None, order=order)
+    vocabulary = fim.vocabulary if fim else 0
+    return OpenAITarget(settings.target, marks=fim.fim if fim else None, order=order, vocabulary=vocabulary)
 
 
 def _checker() -> Checker:

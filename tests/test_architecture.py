@@ -11,25 +11,31 @@ ROOT = Path(egate_lsp.__file__).parent
 
 # A module imports only from rings before its own. A new module must be given its place here.
 RINGS: list[set[str]] = [
-    {"egate_lsp", "values", "errors", "files", "status"},
     {
+        "models.presets",
+        "egate_lsp", "values", "errors", "files", "status",
+    },
+    {
+        "models.logprobs", "models.frames",
         "records",
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "menu", "render", "models", "models.fim", "progress",
     },
     {
+        "models.dialects", "models.keys",
         "prices", "kept", "ledger_file", "figures",
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
-        "models.healing", "models.logprobs", "models.reply", "models.catalogue", "models.scripted",
+        "models.healing", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
-    {"ledger", "syntax"},
+    {"ledger", "syntax", "models.connection"},
     {"budget", "explain_view", "names", "pace"},
     {"assess", "pace_file"},
     {
         "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal", "explain_text",
     },
+    {"models.probing"},
     {"escalate", "repair", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
     {"cascade"},
     {"service"},
@@ -61,7 +67,7 @@ RINGS: list[set[str]] = [
 
 OWNERS = {
     "llama_cpp": {"models.llamacpp", "evaluation.bare_loop"},
-    "openai": {"models.openai_target"},
+    "openai": {"models.connection"},
     "numpy": {
         "models.entropy",
         "models.healing",
@@ -78,7 +84,8 @@ OWNERS = {
     "tomlkit": {"cli.config_file"},
     "pygls": {"server", "protocol", "client", "progress"},
     "lsprotocol": {"server", "protocol", "client", "progress", "lsp_values"},
-    "httpx2": {"models.sources"},
+    "httpx2": {"models.sources", "models.connection"},
+    "keyring": {"models.keys"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
     "filelock": {"ledger_file", "models.store"},
@@ -87,6 +94,7 @@ OWNERS = {
 }
 
 PURE = {
+    "models.presets", "models.frames", "models.dialects",
     "records", "prices", "kept", "figures",
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",

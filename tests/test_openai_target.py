@@ -11,7 +11,6 @@ import pytest
 
 from egate_lsp.config import Target
 from egate_lsp.errors import (
-    ConfigError,
     TargetAuthError,
     TargetRateLimited,
     TargetReplyError,
@@ -34,6 +33,7 @@ class Play:
         self.answers = list(answers)
         self.requests: list[dict[str, Any]] = []
         self.paths: list[str] = []
+        self.heads: list[str] = []
         self.asked = asyncio.Event()
         self.gone = asyncio.Event()
 
@@ -49,6 +49,7 @@ class Play:
                     ),
                     0,
                 )
+                self.heads.append(head)
                 self.paths.append(head.split(" ")[1])
                 self.requests.append(json.loads(await reader.readexactly(length) or b"{}"))
                 self.asked.set()
@@ -126,7 +127,7 @@ async def test_suffix_api() -> None:
         assert subject.usage() == {"prompt_tokens": 9.0, "generated_tokens": 3.0}
 
     assert play.paths == ["/v1/completions"]
-    assert play.requests[0]["prompt"] == HOLE.prefix
+    assert play.requests[0]["prompt"] == HOLE.prefix.removesuffix(" ")
     assert play.requests[0]["suffix"] == HOLE.suffix
     assert play.requests[0]["max_tokens"] == 40
 
@@ -155,14 +156,16 @@ async def test_chat_api_cleans_the_whole_reply() -> None:
 
 async def test_the_key_comes_from_the_environment(monkeypatch) -> None:
     monkeypatch.setenv("MY_KEY", "sk-1")
-    async with target(Play(stream("x")), api_key_env="MY_KEY") as subject:
+    play = Play(stream("x"))
+    async with target(play, api_key_env="MY_KEY") as subject:
         await text_of(subject)
-        assert subject._client.api_key == "sk-1"
+        assert "authorization: bearer sk-1" in play.heads[0].lower()
 
 
-def test_a_key_that_is_not_set_names_its_variable() -> None:
-    with pytest.raises(ConfigError, match="MY_KEY"):
-        OpenAITarget(Target(base_url="http://x/v1", api_key_env="MY_KEY"), marks=None, order=FimOrder.PREFIX_ONLY)
+async def test_a_key_that_is_not_set_names_its_variable() -> None:
+    subject = OpenAITarget(Target(base_url="http://x/v1", api_key_env="MY_KEY"), marks=None, order=FimOrder.PREFIX_ONLY)
+    with pytest.raises(TargetAuthError, match="MY_KEY"):
+        await text_of(subject)
 
 
 @pytest.mark.parametrize(

@@ -151,6 +151,26 @@ def _bytes(text: Any, raw: Any) -> bytes:
     return text.encode("utf-8", "replace")
 
 
+def within(seen: Sequence[Seen], wanted: bytes) -> list[Seen]:
+    """The tokens of `wanted`, a part of the text that `seen` spell, perhaps with other white space around it. Where it
+    is no part of that text, it is one token of which nothing is known."""
+    whole = b"".join(token.piece for token in seen)
+    core = wanted.strip()
+    start = whole.find(core)
+    if not core or start < 0:
+        return [Seen(wanted)] if wanted else []
+    lead = wanted[: len(wanted) - len(wanted.lstrip())]
+    trail = wanted[len(lead) + len(core) :]
+    found = [Seen(lead)] if lead else []
+    at = 0
+    for token in seen:
+        piece = token.piece[max(start - at, 0) : max(start + len(core) - at, 0)]
+        at += len(token.piece)
+        if piece:
+            found.append(replace(token, piece=piece))
+    return [*found, Seen(trail)] if trail else found
+
+
 class Alignment:
     """Lays the tokens that a server tells along the text that it sends.
 

@@ -24,6 +24,7 @@ _THINKING = re.compile(r"<think(?:ing)?>.*?(?:</think(?:ing)?>|\Z)", re.S)
 _FENCE = re.compile(r"^[ \t]*```[^\n`]*\n(.*?)(?:\n?^[ \t]*```[ \t]*$|\Z)", re.S | re.M)
 _INLINE_FENCE = re.compile(r"\A\s*`([^`\n]+)`\s*\Z")
 _SPECIAL = re.compile(r"<\|(?:fim_\w+|endoftext|im_(?:start|end)|file_sep|repo_name|eot_id)\|>|<fim_\w+>|</?s>")
+SPECIAL_BYTES = re.compile(_SPECIAL.pattern.encode())
 _CHATTER = re.compile(
     r"\A\s*(?:sure|certainly|of course|okay|ok|here(?:'s| is| are)|the (?:missing|completed|following)|this is)\b"
     r"[^\n]*:[ \t]*\n+(?=\S|[ \t])",
