@@ -63,6 +63,9 @@ class Metrics:
 
     def happened(self, outcome: Outcome, instead_of: Outcome | None = None) -> None:
         """Count what the user did with a suggestion; `instead_of` was counted for it before, by mistake."""
+        if instead_of is Outcome.UNDONE:
+            self.undone -= 1  # the acceptance before it stands, and has been counted
+            return
         for which, amount in ((outcome, 1), (instead_of, -1)):
             if which is not None:
                 name = _COUNTERS[which]

@@ -225,9 +225,25 @@ def _tolerant(method: str, params: Any) -> Any:
     """Params with what real clients get wrong put right."""
     if params is None and method in {types.INITIALIZED, types.INITIALIZE}:
         return {}
+    if method == types.INITIALIZE and isinstance(params, dict) and _counts_utf16(params):
+        capabilities = params["capabilities"]
+        general = {key: value for key, value in capabilities["general"].items() if key != "positionEncodings"}
+        return {**params, "capabilities": {**capabilities, "general": general}}
     if method == types.TEXT_DOCUMENT_INLINE_COMPLETION and isinstance(params, dict):
         context = params.get("context")
         # Protocol types from before December 2023 count from 0, where 0 is a request by hand.
         if isinstance(context, dict) and context.get("triggerKind") == 0:
             return {**params, "context": {**context, "triggerKind": 1}}
     return params
+
+
+def _counts_utf16(params: dict[str, Any]) -> bool:
+    """A client of Copilot's server, whatever encodings its editor offers. That server knows only UTF-16, and
+    copilot.lua asks in it without looking at what was agreed on."""
+    options, capabilities = params.get("initializationOptions"), params.get("capabilities")
+    return (
+        isinstance(options, dict)
+        and "editorInfo" in options
+        and isinstance(capabilities, dict)
+        and isinstance(capabilities.get("general"), dict)
+    )

@@ -284,8 +284,9 @@ def _happened(outcome: Outcome, made: Suggestion) -> list[Event]:
     if former is outcome or (former is Outcome.ACCEPTED and outcome is not Outcome.UNDONE):
         return []
     made.outcome = outcome
-    # Where the editor reports what looked like typing, it was the acceptance of a single character.
-    mistaken = former if former is Outcome.TYPED_THROUGH and outcome is Outcome.ACCEPTED else None
+    # Where the editor reports an acceptance, what looked like typing was the acceptance of a single character, and what
+    # looked like undoing was an editor that puts the entry's label in, and then the text in its place (Emacs).
+    mistaken = former if former in {Outcome.TYPED_THROUGH, Outcome.UNDONE} and outcome is Outcome.ACCEPTED else None
     return [Event(outcome, made, mistaken)]
 
 

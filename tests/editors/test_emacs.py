@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import model_file
 from tests.e2e.wire import script
 from tests.editors import emacs
+from tests.editors.playing import nobody
 
 pytestmark = pytest.mark.editor
 
@@ -77,6 +78,28 @@ def test_lsp_mode_toggles_and_shows_the_state(tmp_path: Path) -> None:
     assert (line, off, on) == (" egate", "egate-lsp: off", "egate-lsp: on")
     assert text == TEXT
     assert again == FULL
+
+
+def test_lsp_mode_pauses_the_target(tmp_path: Path) -> None:
+    settings = {**script(tmp_path, ("    retu", SURE)), "target": nobody()}
+    answers = lsp_mode(
+        tmp_path, TEXT, settings, "(test-result (egate-pause-target))", "(test-result (egate-pause-target))"
+    )
+
+    assert answers == ["egate-lsp: target paused", "egate-lsp: target in use"]
+
+
+def test_lsp_mode_tells_why(tmp_path: Path) -> None:
+    settings = script(tmp_path, ("    retu", SURE))
+    (why,) = lsp_mode(
+        tmp_path, TEXT, settings,
+        TAKE,
+        "(egate-why)",
+        '(test-result (with-current-buffer "*egate why*" (buffer-string)))',
+    )  # fmt: skip
+
+    assert "draft" in why
+    assert "return 42" in why or "rn 42" in why
 
 
 def test_lsp_mode_is_told_of_a_missing_model(tmp_path: Path) -> None:

@@ -204,6 +204,20 @@ async def test_toggle_by_a_workspace_command(tmp_path: Path) -> None:
         assert len((await editor.complete())["items"]) == 1
 
 
+async def test_pause_the_target_by_a_workspace_command(tmp_path: Path) -> None:
+    play = Waiting(stream("rn sure"))
+    play.release.set()
+    async with playing(play) as target:
+        settings = {**script(tmp_path, ("    retu", UNSURE)), "target": target, "gate": {"tau": 0.1}}
+        async with helix(tmp_path, "def answer():\n    \n", settings) as editor:
+            editor.go("    ")
+            editor.type("retu")
+            assert await editor.command("egate.pauseTarget") is True
+            (item,) = (await editor.complete())["items"]
+            assert item["label"] == "return unsure"
+            assert play.requests == []
+
+
 async def test_a_line_by_the_target_says_so(tmp_path: Path) -> None:
     play = Waiting(stream("rn sure"))
     play.release.set()
@@ -243,6 +257,18 @@ async def test_the_model_is_missing(tmp_path: Path) -> None:
 
         (message,) = editor.wire.messages()
         assert "egate-lsp models pull" in message
+
+
+async def test_a_chosen_entry_is_an_acceptance_though_helix_runs_no_command(tmp_path: Path) -> None:
+    async with helix(tmp_path, "def answer():\n    \n", script(tmp_path, ("    retu", SURE))) as editor:
+        editor.go("    ")
+        editor.type("retu")
+        (item,) = (await editor.complete())["items"]
+        editor.choose(item)
+        editor.type("\n")
+        stats = await editor.command("egate.stats")
+
+        assert stats["accepted"] == 1
 
 
 @pytest.mark.live
