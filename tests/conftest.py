@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 import pytest
+from hypothesis import settings
 
 from egate_lsp.context import Budget, build
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
     from egate_lsp.values import FimContext
 
 CURSOR = "║"
+
+settings.register_profile("steady", deadline=None)  # a busy machine is no failure
+settings.load_profile("steady")
 
 
 def drawn(text: str, language: str = "python", budget: Budget = Budget(100_000, 100_000)) -> FimContext:  # noqa: B008

@@ -56,11 +56,11 @@ def executable() -> str:
 
 
 def packages(wanted: str) -> list[str]:
-    """Load path arguments; skips the test where a package is absent. `EGATE_LSP_EMACS_PATH` adds folders, first."""
-    own = [folder for folder in os.environ.get("EGATE_LSP_EMACS_PATH", "").split(os.pathsep) if folder]
+    """Load path arguments; skips the test where a package is absent. `EMACS_TEST_PATH` adds folders, first."""
+    own = [folder for folder in os.environ.get("EMACS_TEST_PATH", "").split(os.pathsep) if folder]
     folders = [*own, *(str(path) for path in sorted(PACKAGES.glob("*")) if path.is_dir())]
     if not any(Path(folder, f"{wanted}.el").is_file() or Path(folder, f"{wanted}.elc").is_file() for folder in folders):
-        pytest.skip(f"no {wanted} here: apt-get install elpa-{wanted}, or EGATE_LSP_EMACS_PATH=folder")
+        pytest.skip(f"no {wanted} here: apt-get install elpa-{wanted}, or EMACS_TEST_PATH=folder")
     return [argument for folder in folders for argument in ("-L", folder)]
 
 
