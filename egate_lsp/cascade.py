@@ -292,7 +292,7 @@ class Cascade:
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
         else:
             run.deferrals += 1
-            answer = await self._ask(run, behind, line.text)
+            answer = await self._ask(run, behind, line.text, gated.reasons)
             if answer is None:
                 if not self.policy.show_unsure:
                     return False
@@ -368,14 +368,14 @@ class Cascade:
             run.lines.append(line)
         return verdict is Admission.ADMIT
 
-    async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str) -> Answer | None:
+    async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> Answer | None:
         """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""
         asking = time.monotonic()
         if (known := self._answers.find(run.place())) is not None:  # it landed while this line was drafted
             return _cached(known, len(run.lines))
         flight, typed = self._joinable(run.place())
         if flight is None:
-            flight, typed = self._launch(run, behind, hint), ""
+            flight, typed = self._launch(run, behind, hint, reasons), ""
         remaining = max(run.deadline - time.monotonic(), 0.0)
         self.on_waiting(True)
         try:
@@ -397,9 +397,10 @@ class Cascade:
             return _remaining(answer, answer.line.text[len(typed) :])
         return answer
 
-    def _launch(self, run: _Run, behind: Sequence[Tier], hint: str) -> _InFlight:
+    def _launch(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> _InFlight:
         place, index = run.place(), len(run.lines)
-        task = asyncio.create_task(rewrite_line(behind, run.here(), index, hint=hint), name="egate target")
+        asking = rewrite_line(behind, run.here(), index, hint=hint, reasons=reasons)
+        task = asyncio.create_task(asking, name="egate target")
         flight = _InFlight(place, run.context.path, task)
         self._in_flight.append(flight)
 

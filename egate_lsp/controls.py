@@ -50,6 +50,7 @@ class Controls:
         enabled: False: no completions at all.
         languages_off: LSP identifiers of languages without completions.
         service, settings: None until the client is initialized.
+        on_events: told what the user did with suggestions.
     """
 
     def __init__(self, host: Host, suggestions: Suggestions) -> None:
@@ -59,6 +60,7 @@ class Controls:
         self.languages_off: set[str] = set()
         self.target_paused = False
         self.service: Service | None = None
+        self.on_events: Callable[[Sequence[Event]], None] = lambda _events: None
         self.settings: Settings | None = None
 
     @property
@@ -180,6 +182,7 @@ class Controls:
         """Hand on what the user did."""
         if self.service is None:
             return
+        self.on_events(events)
         for event in events:
             self.service.happened(event.outcome, event.suggestion.snapshot.path, event.instead_of)
 

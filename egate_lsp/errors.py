@@ -16,7 +16,9 @@ EgateError (hint, retryable)
 │   ├── TargetReplyError      unreadable  no JSON, a web page, without end, a request it does not understand
 │   │   ├── TargetNotFound    not-found   404: the model or the address
 │   │   └── TargetMisfit      (none)      a sound answer that does not fit the text at the cursor
-│   └── TargetChanged         changed     another model answers than before
+│   ├── TargetChanged         changed     another model answers than before
+│   └── Withheld              (none)      the user's terms keep the text on this machine
+│       └── OverBudget        (none)      a cap of [budget] does
 ├── LedgerUnavailable     the record of requests cannot be read or written now
 └── PullError             a model could not be fetched
     ├── NoNetwork
@@ -151,8 +153,12 @@ class TargetChanged(TargetError):
     retryable = True
 
 
-class OverBudget(TargetError):
-    """A cap of [budget] keeps a request from leaving; the message says which. No fault of the target's."""
+class Withheld(TargetError):
+    """The user's terms keep this text on the machine; the message says which. No fault of the target's."""
+
+
+class OverBudget(Withheld):
+    """A cap of [budget] is reached, or cannot be held."""
 
     state = "ok"
 

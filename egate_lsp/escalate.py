@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from egate_lsp.draft import one_line, repeats_suffix
-from egate_lsp.errors import DraftError, EgateError, TargetError, TargetReplyError, TargetTimeout
+from egate_lsp.errors import DraftError, EgateError, TargetError, TargetReplyError, TargetTimeout, Withheld
 from egate_lsp.gate import Rule, judge
 from egate_lsp.models import Limits
 from egate_lsp.values import DraftLine, TierRequest, Verdict
@@ -74,9 +74,11 @@ async def rewrite_line(
     index: int,
     *,
     hint: str = "",
+    reasons: tuple[str, ...] = (),
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Ask the tiers for the line directly after `context.prefix`; a tier that is itself unsure defers to the next.
+    `reasons` are why the draft's line, `hint`, was deferred.
 
     Never raises but for cancellation: a tier that fails is passed over.
     """
@@ -90,7 +92,13 @@ async def rewrite_line(
         started = clock()
         request = TierRequest(tier.model.name, index, "answered", 0.0, tier.model.remote)
         try:
-            line = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint))
+            line = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons))
+        except Withheld as error:
+            reason = f"{tier.model.name}: {error}"
+            requests.append(
+                replace(request, outcome="withheld", latency_ms=_ms(started, clock), remote=False, detail=str(error))
+            )
+            continue
         except (TargetError, DraftError) as error:
             tier.failed(error, clock())
             reason = f"{tier.model.name}: {error}"

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import dataclasses
 import logging
 import queue
 import threading
@@ -53,7 +54,6 @@ class Ledger:
     """One server's access to the user's ledger. `close` it.
 
     Attributes:
-        totals: of the day of the last write or look, all servers together; read from memory.
         on_trouble: told in words, once for each cause, that the file cannot be used; from the thread.
         on_totals: called after `totals` has changed; from the thread.
     """
@@ -78,9 +78,28 @@ class Ledger:
         self._closed = False
         self._told: set[str] = set()
         self._rotated: float | None = None
-        self.totals = Totals(day_of(clock()))
+        self._written: list[int] = []  # since the last look
+        self._lock = threading.Lock()  # of the two that follow
+        self._totals = Totals(day_of(clock()))
+        self._fresh: dict[int, SuggestionRecord] = {}  # not among the totals yet
         self.on_trouble: Callable[[str], None] = lambda _text: None
         self.on_totals: Callable[[], None] = lambda: None
+
+    @property
+    def totals(self) -> Totals:
+        """Of the day of the last write or look, all servers together; read from memory."""
+        with self._lock:
+            fresh = [each for each in self._fresh.values() if each.day == self._totals.day]
+            return dataclasses.replace(
+                self._totals,
+                lines=self._totals.lines + sum(each.lines for each in fresh),
+                lines_target=self._totals.lines_target + sum(each.lines_target for each in fresh),
+            )
+
+    @property
+    def is_closed(self) -> bool:
+        """Nothing is taken any more."""
+        return self._closed
 
     def start(self) -> None:
         """Open the file in the background and read the totals. Idempotent."""
@@ -91,6 +110,11 @@ class Ledger:
 
     def put(self, record: Record) -> None:
         """Write it soon."""
+        if isinstance(record, SuggestionRecord) and not self._closed:
+            with self._lock:
+                self._fresh[record.id] = record
+                if len(self._fresh) > MOST_WAITING:
+                    del self._fresh[next(iter(self._fresh))]
         self._hand(_Write(record))
 
     def amend(self, record: SuggestionRecord) -> None:
@@ -172,6 +196,7 @@ class Ledger:
         amended = [item.record for item in self._waiting if item.amended and isinstance(item.record, SuggestionRecord)]
         try:
             if self._try(file, lambda: file.write(added, amended)):
+                self._written += [record.id for record in added]
                 self._waiting.clear()
         except Exception:  # a record that cannot be written must not hold up all others
             log.exception("%d records of the ledger are lost", len(self._waiting))
@@ -191,7 +216,12 @@ class Ledger:
         if self._rotated is None or time.monotonic() - self._rotated > ROTATE_EVERY_S:
             self._rotated = time.monotonic()
             file.rotate(self._keep_days, self._max_bytes)
-        self.totals = file.totals(self._clock())
+        totals = file.totals(self._clock())
+        with self._lock:
+            self._totals = totals
+            for key in self._written:
+                self._fresh.pop(key, None)
+        self._written.clear()
         self.on_totals()
 
     def _try(self, file: LedgerFile, work: Callable[[], object]) -> bool:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from egate_lsp.config import Price
 
+CURRENCY = "USD"
 MILLION = 1_000_000.0
 BYTES_PER_TOKEN = 3.0
 PROMPT_FRAME = 512  # tokens: what a dialect may put around the text (instructions, marks, the file's name)

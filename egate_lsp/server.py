@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
 from egate_lsp import __version__, logs, lsp_values, pace_file, progress
+from egate_lsp.chronicle import Chronicle
 from egate_lsp.controls import ACCEPTED, PROTOCOL_VERSION, Controls
 from egate_lsp.copilot import ACCEPT_COMMAND, Copilot
 from egate_lsp.documents import Document, PositionEncoding, word_before
@@ -24,8 +25,10 @@ from egate_lsp.values import Completion, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
+    from pathlib import Path
 
     from egate_lsp.config import Settings
+    from egate_lsp.ledger import Ledger
     from egate_lsp.service import Service
     from egate_lsp.status import Status
 
@@ -53,6 +56,8 @@ class EgateServer(LanguageServer):
         self._running: dict[str, asyncio.Task[tuple[Completion, ...]]] = {}
         self._suggestions = Suggestions()
         self._controls = Controls(self, self._suggestions)
+        self._chronicle = Chronicle(self._ledger, self._documents.get, self._later)
+        self._controls.on_events = self._chronicle.happened
         self._copilot = Copilot(self, self._suggestions, self._controls)
         self._shown_problems: set[str] = set()
         self._told: dict[str, Any] = {}
@@ -115,6 +120,7 @@ class EgateServer(LanguageServer):
         if self._starting is not None:
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
+        self._chronicle.close()
         if self._service is not None:
             await self._service.aclose()
             self._controls.service = None
@@ -122,6 +128,12 @@ class EgateServer(LanguageServer):
     def report_server_error(self, error: Exception, source: Any) -> None:
         """No pop-up: requests have their replies, and a client's odd notification is no news to the user."""
         log.error("%s in %s", type(error).__name__, getattr(source, "__name__", source))
+
+    def _ledger(self) -> Ledger | None:
+        return self._service.accounts.ledger if self._service is not None else None
+
+    def _later(self, delay: float, callback: Callable[[], object]) -> asyncio.TimerHandle:
+        return asyncio.get_running_loop().call_later(delay, callback)
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> asyncio.Task[Any]:
         task = asyncio.get_running_loop().create_task(work)
@@ -181,7 +193,14 @@ class EgateServer(LanguageServer):
             # Not on the event loop: the first import takes a moment, and the client has requests.
             module = await asyncio.to_thread(importlib.import_module, "egate_lsp.service")
             factory = module.Service
-        service = factory(self._settings, on_status=self._status_changed, pace_path=pace_file.default_path())
+        service = factory(
+            self._settings,
+            on_status=self._status_changed,
+            pace_path=pace_file.default_path(),
+            ledger_path=await asyncio.to_thread(_ledger_path),
+        )
+        service.on_usage = self.changed
+        service.accounts.on_news = lambda text: self._show_once(f"egate-lsp: {text}")
         service.pause_target(self._controls.target_paused)
         self._controls.service = service
         self.changed()
@@ -250,12 +269,14 @@ class EgateServer(LanguageServer):
         uri = params.text_document.uri
         edits = [document.apply(lsp_values.change(change), self._encoding) for change in params.content_changes]
         document.version = params.text_document.version
+        self._chronicle.edited(uri, edits)
         self._controls.tell(self._suggestions.edited(uri, edits))
 
     def did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
         self._documents.pop(uri, None)
         self._suggestions.close(uri)
+        self._chronicle.closed(uri)
         if (running := self._running.pop(uri, None)) is not None:
             running.cancel()
 
@@ -368,6 +389,9 @@ class EgateServer(LanguageServer):
         ]
         shown = [each for each in reversed(made) if each.completion.text]
         self._suggestions.show(uri, shown)
+        if (service := self._service) is not None:
+            self._chronicle.made(made[::-1], service.wanted_share)
+            self.changed()  # the day's counts
         if completions[0].pending and self._declares("egateUpgrade"):
             reply = asyncio.current_task()
             assert reply is not None
@@ -419,6 +443,10 @@ class EgateServer(LanguageServer):
         service = self._service
         assert service is not None
         return (await service.complete(snapshot, invoked=invoked),)
+
+
+def _ledger_path() -> Path:
+    return cast("Path", importlib.import_module("egate_lsp.ledger_file").default_path())
 
 
 def _function(method: Callable[..., Any]) -> Callable[..., Any]:

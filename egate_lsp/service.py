@@ -13,7 +13,6 @@ import math
 import re
 import time
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ import pathspec
 
 from egate_lsp import context as contexts
 from egate_lsp import languages, triggers
+from egate_lsp.accounts import Accounts
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
@@ -69,7 +69,12 @@ class _Pending:
 
 
 class Service:
-    """One cascade with its models. Create and use it within one running event loop."""
+    """One cascade with its models. Create and use it within one running event loop.
+
+    Attributes:
+        accounts: the ledger, the budget and the prices.
+        on_usage: called when `today` may have changed.
+    """
 
     def __init__(
         self,
@@ -77,9 +82,14 @@ class Service:
         *,
         on_status: Callable[[Status], None] | None = None,
         pace_path: Path | None = None,
+        ledger_path: Path | None = None,
     ) -> None:
-        """`pace_path`: where the adaptive tau is kept between sessions; None: tau does not adapt."""
+        """`pace_path`: where the adaptive tau is kept between sessions; None: tau does not adapt. `ledger_path`: where
+        requests and suggestions are written down; None: in memory."""
         self.settings = settings
+        self.accounts = Accounts(settings, ledger_path)
+        self.accounts.on_change = self._accounts_changed
+        self.on_usage: Callable[[], None] = lambda: None
         self._pace_file = _pace_file(settings, pace_path)
         self._on_status = on_status or (lambda _status: None)
         self._metrics = Metrics()
@@ -98,6 +108,7 @@ class Service:
     async def start(self) -> None:
         """Begin to find (or fetch, if the settings allow it) and load the draft model; returns at once."""
         if self._opening is None:
+            self.accounts.start()
             self._opening = asyncio.create_task(self._open(), name="egate open")
 
     async def complete(self, document: Snapshot, *, invoked: bool) -> Completion:
@@ -121,6 +132,7 @@ class Service:
             path=PurePath(document.path).name,
             language=document.language or languages.by_path(document.path),
         )
+        hole = dataclasses.replace(hole, file=document.path)
         built_ms = (time.monotonic() - building) * 1000.0
         private = self.is_private(document.path)
         before = document.text[: document.offset]
@@ -237,8 +249,14 @@ class Service:
         return self._metrics.as_dict()
 
     def today(self) -> Usage:
-        """What was shown and asked today."""
-        return self._metrics.usage(datetime.now().astimezone().date().isoformat())
+        """What was shown and asked today, by all of the user's servers."""
+        return self.accounts.usage()
+
+    @property
+    def wanted_share(self) -> float | None:
+        """The share of lines that is to be deferred; None if tau is set instead, or there is no target."""
+        gate = self.settings.gate
+        return None if gate.tau is not None or not self.settings.target.base_url else gate.deferral_rate
 
     @property
     def target_paused(self) -> bool:
@@ -267,6 +285,7 @@ class Service:
                 self._pace_file.keep(self._cascade.pace, now=True)
             await self._cascade.aclose()
             self._cascade = None
+        await self.accounts.aclose()
         self._broken = ConfigError("The completion service is closed.")
 
     async def _open(self) -> None:
@@ -290,7 +309,8 @@ class Service:
         draft = await self._draft()
         tiers = [Tier(draft, draft_rule(settings), settings.draft.max_tokens)]
         if settings.target.base_url:
-            tiers.append(Tier(open_target(settings), Rule(), settings.target.max_tokens))
+            target = self.accounts.metered(open_target(settings), settings.target.base_url)
+            tiers.append(Tier(target, Rule(), settings.target.max_tokens))
         return tiers
 
     def _pace(self) -> Pace | None:
@@ -333,7 +353,13 @@ class Service:
         if self._target_paused:
             self._report("paused", "the target is paused")
         else:
-            self._report("working" if self._working else "ready")
+            self._report("working" if self._working else "ready", self.accounts.budget.warning())
+
+    def _accounts_changed(self) -> None:
+        """The sums of the day are others now, or a cap is near."""
+        if self.status.state == "ready":
+            self._rest()
+        self.on_usage()
 
     def _enter(self) -> None:
         self._working += 1

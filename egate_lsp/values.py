@@ -63,8 +63,10 @@ class FimContext:
     """What a model is shown: text before and after the hole, cut to budget, line breaks as LF.
 
     Attributes:
+        path: the file's name, as models are told it.
         head, tail: the document's text before the prefix and after the suffix. No model is shown it; the syntax check
             needs the whole text.
+        file: the document's full path, which no model is told; whether its text may leave the machine depends on it.
     """
 
     prefix: str
@@ -74,6 +76,7 @@ class FimContext:
     shape: Shape = Shape.BLOCK
     head: str = field(default="", repr=False)
     tail: str = field(default="", repr=False)
+    file: str = field(default="", repr=False)
 
     def extended(self, text: str) -> FimContext:
         """The same hole after `text` has been written into its beginning."""
@@ -167,7 +170,7 @@ class TierRequest:
     """One request to a tier behind the draft.
 
     Attributes:
-        outcome: "answered", "late", "failed", "cached" or "cancelled".
+        outcome: "answered", "late", "failed", "cached", "cancelled" or "withheld": kept here by the user's terms.
         latency_ms: from the moment the gate fired to the end of the line or of the waiting.
         prompt_tokens, completion_tokens: as the server counted them; None if it did not say.
         detail: the error's text for a failure.

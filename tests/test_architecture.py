@@ -30,9 +30,9 @@ RINGS: list[set[str]] = [
     },
     {"ledger", "syntax", "models.connection"},
     {"budget", "explain_view", "names", "pace"},
-    {"assess", "pace_file"},
+    {"metering", "chronicle", "assess", "pace_file"},
     {
-        "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
+        "accounts", "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal", "explain_text",
     },
     {"models.probing"},

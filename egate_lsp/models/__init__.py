@@ -19,11 +19,13 @@ class Limits:
         max_tokens: the cap on tokens.
         max_lines: the model may stop by itself after this many line breaks; the caller cuts there in any case.
         hint: text that an earlier tier proposed at this place; a model may use it or not.
+        reasons: why that tier deferred it, for the record; no model is told.
     """
 
     max_tokens: int = 256
     max_lines: int = 12
     hint: str = ""
+    reasons: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
