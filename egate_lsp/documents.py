@@ -136,7 +136,9 @@ def _difference(former: list[str], lines: list[str]) -> Edit:
     old, new = "".join(former[first : len(former) - same]), "".join(lines[first : len(lines) - same])
     most = min(len(old), len(new))
     head = next((index for index in range(most) if old[index] != new[index]), most)
+    head -= old[:head].endswith("\r")  # a line end is one, whole
     tail = next((n for n in range(most - head) if old[-1 - n] != new[-1 - n]), most - head)
+    tail -= tail > 0 and old[-tail] == "\n"
     return Edit(_place_in(old, head, first), _place_in(old, len(old) - tail, first), new[head : len(new) - tail])
 
 

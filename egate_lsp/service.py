@@ -61,11 +61,17 @@ _AT_WORK = frozenset({"ready", "working", "asking-target", "paused"})
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """A completion that was returned while a target's answer was awaited, and where."""
+    """A completion that was returned while a target's answer was awaited.
+
+    Attributes:
+        whole: all of it, at the place where it was first asked for; what was typed of it since is its beginning.
+        returned: what was left of it at the last request.
+    """
 
     place: Place
     hole: FimContext
-    completion: Completion
+    whole: Completion
+    returned: Completion
 
 
 class Service:
@@ -143,6 +149,10 @@ class Service:
             self._feedback.asked(document.path, before)
         elif (known := self._shown.find(place)) is not None and known.text:
             return self._typed_through(known, document, before, built_ms)
+        typed = ""
+        if not invoked and (former := self._typed_along(document.path, place)) is not None:
+            # The same question again, not one that begins in mid-line: only its answer can go on from what is shown.
+            place, hole, typed = former.place, former.hole, place.prefix[len(former.place.prefix) :]
         self._enter()
         try:
             completion = await self._cascade.complete(
@@ -154,9 +164,9 @@ class Service:
             completion.timing_ms["context"] = built_ms
             if private and self.settings.target.base_url and not completion.note:
                 completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
-            if not invoked:
-                completion = self._extending(document.path, place, completion)
-            self._remember(document.path, _Pending(place, hole, completion))
+            whole = completion if invoked else self._extending(document.path, place, completion)
+            completion = dataclasses.replace(whole, lines=rest_of(whole.lines, len(typed))) if typed else whole
+            self._remember(document.path, _Pending(place, hole, whole, completion))
             self._feedback.shown(document.path, before, completion.text)
             self._metrics.add(completion)
         finally:
@@ -165,42 +175,40 @@ class Service:
             self._pace_file.keep(self._cascade.pace)
         return completion
 
+    def _typed_along(self, path: str, place: Place) -> _Pending | None:
+        """The pending completion of which the user has begun to type what was shown, and nothing else."""
+        former = self._pending.get(path)
+        typed = place.typed_since(former.place) if former is not None else None
+        return former if former is not None and typed and former.whole.text.startswith(typed) else None
+
     def _extending(self, path: str, place: Place, completion: Completion) -> Completion:
         """The completion if it begins with what a pending one has shown here, else that: what the user sees and may be
         reading is added to, never replaced."""
         former = self._pending.get(path)
-        typed = place.typed_since(former.place) if former is not None else None
-        if former is None or typed is None or not former.completion.text.startswith(typed):
+        if former is None or former.place != place or completion.text.startswith(former.whole.text):
             return completion
-        if completion.text.startswith(former.completion.text[len(typed) :]):
-            return completion
-        lines = rest_of(former.completion.lines, len(typed))
-        return dataclasses.replace(completion, lines=lines, note="what was shown before stays")
+        return dataclasses.replace(completion, lines=former.whole.lines, note="what was shown before stays")
 
     def _remember(self, path: str, made: _Pending) -> None:
         """For the requests that follow at this place."""
-        completion = made.completion
+        whole = made.whole
         self._pending.pop(path, None)
-        if completion.pending:
+        if whole.pending:
             self._pending[path] = made
-        elif completion.text:
-            self._shown.put(made.place, completion.text, completion)
+        elif whole.text:
+            self._shown.put(made.place, whole.text, whole)
             self._last_place[path] = made.place
 
     async def landed(self, path: str, completion: Completion) -> bool:
         """Wait for the answer that this pending completion, the last of its document, awaits. True: the next automatic
         request there has more to show than it, and begins with it."""
         former = self._pending.get(path)
-        if former is None or former.completion is not completion or self._cascade is None:
+        if former is None or former.returned is not completion or self._cascade is None:
             return False
         text = await self._cascade.landed(former.hole)
-        shown = former.completion.text
-        return (
-            text is not None
-            and self._pending.get(path) is former
-            and (text.startswith(shown) or shown.startswith(text))
-            and text != shown
-        )
+        shown = former.whole.text
+        adds = text is not None and text.startswith(shown) and text != shown
+        return adds and self._pending.get(path) is former
 
     def _typed_through(self, known: Found[Completion], document: Snapshot, before: str, built_ms: float) -> Completion:
         """The rest of a completion that the user has begun to type: no model is asked."""

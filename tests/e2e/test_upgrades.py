@@ -1,0 +1,115 @@
+"""Answers that come late: the editor hears of them, and what it then asks for begins with what it shows."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.e2e.wire import NEOVIM, URI, script, server
+from tests.test_openai_target import Play, stream
+
+SURE, UNSURE = 0.01, 5.0
+DOCUMENT = "def f():\n    \n"
+UPGRADING = {**NEOVIM, "experimental": {"egateStatus": True, "egateUpgrade": True}}
+DRAFT = [
+    ("better = 2\n", []),
+    ("sure = 1\n", [("    unsure = 1\n", UNSURE)]),
+    ("    ", [("sure = 1\n", SURE), ("    unsure = 1\n", UNSURE)]),
+    ("    s", [("ure = 1\n", SURE), ("    unsure = 1\n", UNSURE)]),
+]
+
+
+class Held(Play):
+    """Answers when it is let."""
+
+    def __init__(self, *answers) -> None:
+        super().__init__(*answers)
+        self.let = asyncio.Event()
+
+    async def answer(self, reader, writer, answer) -> None:
+        await self.let.wait()
+        await super().answer(reader, writer, answer)
+
+
+@asynccontextmanager
+async def late_target(text: str):
+    """A target that holds its answer back, and settings with it."""
+    play = Held(stream(text))
+    listener = await asyncio.start_server(play.handle, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    options = {
+        "target": {"base_url": f"http://127.0.0.1:{port}/v1", "api": "suffix", "timeout_s": 60},
+        "gate": {"tau": 0.3, "syntax": False},
+        "cascade": {"deadline_ms": 20},
+    }
+    try:
+        yield play, options
+    finally:
+        play.let.set()
+        listener.close()
+        await listener.wait_closed()
+
+
+def upgrades(wire) -> list[dict]:
+    return [note["params"] for note in wire.notifications if note["method"] == "egate/upgraded"]
+
+
+async def test_a_late_answer_is_told_and_extends_what_is_shown(tmp_path: Path) -> None:
+    async with late_target("    better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, {**script(tmp_path, *DRAFT), **options})
+        wire.open(DOCUMENT)
+        (item,) = await wire.inline(1, 4, trigger=2)
+        assert item["insertText"] == "sure = 1"
+        assert upgrades(wire) == []
+
+        play.let.set()
+        await wire.until(lambda: upgrades(wire))
+        (told,) = upgrades(wire)
+        assert told == {
+            "textDocument": {"uri": URI},
+            "position": {"line": 1, "character": 4},
+            "id": item["command"]["arguments"][0],
+        }
+        (item,) = await wire.inline(1, 4, trigger=2)
+        assert item["insertText"] == "sure = 1\n    better = 2"
+        assert len(play.requests) == 1
+
+
+async def test_it_is_told_where_nothing_was_shown_before(tmp_path: Path) -> None:
+    async with late_target("better = 2") as (play, options), server(tmp_path) as wire:
+        draft = script(tmp_path, ("better = 2\n", []), ("", [("unsure = 1\n", UNSURE)]))
+        await wire.initialize(UPGRADING, {**draft, **options})
+        wire.open(DOCUMENT)
+        assert await wire.inline(1, 4, trigger=2) == []
+
+        play.let.set()
+        await wire.until(lambda: upgrades(wire))
+        assert [item["insertText"] for item in await wire.inline(1, 4, trigger=2)] == ["better = 2"]
+
+
+async def test_typing_along_keeps_it(tmp_path: Path) -> None:
+    async with late_target("    better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, {**script(tmp_path, *DRAFT), **options})
+        wire.open(DOCUMENT)
+        await wire.inline(1, 4, trigger=2)
+        spot = {"line": 1, "character": 4}
+        change = {"range": {"start": spot, "end": spot}, "text": "s"}
+        wire.notify("textDocument/didChange", {"textDocument": {"uri": URI, "version": 1}, "contentChanges": [change]})
+        play.let.set()
+        await wire.until(lambda: upgrades(wire))
+
+        (item,) = await wire.inline(1, 5, trigger=2)
+        assert item["insertText"] == "ure = 1\n    better = 2"
+
+
+async def test_who_did_not_ask_for_it_is_not_told(tmp_path: Path) -> None:
+    async with late_target("    better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(NEOVIM, {**script(tmp_path, *DRAFT), **options})
+        wire.open(DOCUMENT)
+        await wire.inline(1, 4, trigger=2)
+        play.let.set()
+        while (await wire.inline(1, 4, trigger=2))[0]["insertText"] != "sure = 1\n    better = 2":
+            pass
+
+        assert upgrades(wire) == []
