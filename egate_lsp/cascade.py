@@ -10,6 +10,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
+from egate_lsp.alternatives import alternatives
 from egate_lsp.assess import Assessment, assess
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.draft import Admission, admission, draft_lines
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from egate_lsp.values import FimContext, GatedLine
 
 MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
+ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 
 
@@ -195,6 +197,35 @@ class Cascade:
         run.add_time("merge", merging)
         run.add_time("total", run.started)
         return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats)
+
+    async def alternatives(self, context: FimContext, shown: Completion, count: int) -> list[Completion]:
+        """Other drafts of the first line of a completion, at most `count`, the most promising first; none if the draft
+        model cannot search, or not in time."""
+        model = self.tiers[0].model
+        if not isinstance(model, Searcher) or not shown.lines:
+            return []
+        run = _Run(context, 0.0, time.monotonic())
+        try:
+            async with asyncio.timeout(ALTERNATIVES_S):
+                found = await alternatives(
+                    model,
+                    context,
+                    shown.lines[0].text,
+                    lambda text: self._assess(run, text),
+                    count=count,
+                    max_tokens=self.policy.max_tokens,
+                    max_lines=self.policy.max_lines,
+                )
+        except (TimeoutError, EgateError):
+            return []
+        completions: list[Completion] = []
+        for line, known in found:
+            gated = self._judge(run, line, known, (), adapt=False)
+            reasons = ("another draft of the line, to choose from", *known.faults, *gated.reasons)
+            lines = assemble([_drafted(gated, self.tiers[0], tuple(dict.fromkeys(reasons)))], context)
+            if lines and all(lines[0].text.strip() != other.text.strip() for other in [shown, *completions]):
+                completions.append(Completion(lines))
+        return completions
 
     async def landed(self, context: FimContext) -> str | None:
         """Wait for the answer that a pending completion of this hole awaits: the text from the hole to the end of the

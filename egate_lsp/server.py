@@ -442,7 +442,10 @@ class EgateServer(LanguageServer):
         await asyncio.shield(self._starting)
         service = self._service
         assert service is not None
-        return (await service.complete(snapshot, invoked=invoked),)
+        completion = await service.complete(snapshot, invoked=invoked)
+        if count < 2 or not completion.text:
+            return (completion,)
+        return (completion, *await service.alternatives(snapshot, completion, count - 1))
 
 
 def _ledger_path() -> Path:

@@ -130,15 +130,7 @@ class Service:
             assert self._broken is not None
             raise self._broken
         building = time.monotonic()
-        cut = self.settings.context
-        hole = contexts.build(
-            document.text,
-            document.offset,
-            contexts.Budget(cut.prefix_chars, cut.suffix_chars),
-            path=PurePath(document.path).name,
-            language=document.language or languages.by_path(document.path),
-        )
-        hole = dataclasses.replace(hole, file=document.path)
+        hole = self._hole(document)
         built_ms = (time.monotonic() - building) * 1000.0
         private = self.is_private(document.path)
         before = document.text[: document.offset]
@@ -174,6 +166,28 @@ class Service:
         if self._pace_file is not None and self._cascade.pace is not None:
             self._pace_file.keep(self._cascade.pace)
         return completion
+
+    async def alternatives(self, document: Snapshot, shown: Completion, count: int) -> list[Completion]:
+        """Other drafts of a completion's first line, at most `count`; for requests made by hand."""
+        if self._cascade is None:
+            return []
+        self._enter()
+        try:
+            return await self._cascade.alternatives(self._hole(document), shown, count)
+        finally:
+            self._leave()
+
+    def _hole(self, document: Snapshot) -> FimContext:
+        """What the models are shown of a document."""
+        cut = self.settings.context
+        hole = contexts.build(
+            document.text,
+            document.offset,
+            contexts.Budget(cut.prefix_chars, cut.suffix_chars),
+            path=PurePath(document.path).name,
+            language=document.language or languages.by_path(document.path),
+        )
+        return dataclasses.replace(hole, file=document.path)
 
     def _typed_along(self, path: str, place: Place) -> _Pending | None:
         """The pending completion of which the user has begun to type what was shown, and nothing else."""

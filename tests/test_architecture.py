@@ -36,7 +36,10 @@ RINGS: list[set[str]] = [
         "explain_html", "explain_terminal", "explain_text",
     },
     {"models.probing"},
-    {"escalate", "repair", "models.store", "models.engine_worker", "models.local_server", "models.local_server_worker"},
+    {
+        "escalate", "repair", "alternatives", "models.store", "models.engine_worker", "models.local_server",
+        "models.local_server_worker",
+    },
     {"cascade"},
     {"service"},
     {"protocol", "client", "controls"},

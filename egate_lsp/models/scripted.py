@@ -9,16 +9,16 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from egate_lsp.errors import ConfigError, EgateError
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterable, Sequence
     from pathlib import Path
 
-    from egate_lsp.models import Limits
+    from egate_lsp.models import Limits, Search
     from egate_lsp.values import FimContext
 
 VOCABULARY = 1000
@@ -33,12 +33,14 @@ class Rule:
         tokens: `(text, entropy in nats)`, in order.
         delay_s: waited before each token.
         error: raised after the tokens, if given.
+        others: further drafts, for a model that can search.
     """
 
     after: str
     tokens: tuple[tuple[str, float], ...] = ()
     delay_s: float = 0.0
     error: EgateError | None = None
+    others: tuple[tuple[tuple[str, float], ...], ...] = ()
 
 
 class ScriptedModel:
@@ -62,13 +64,16 @@ class ScriptedModel:
     async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         self.asked.append(context.prefix)
         self._generated = 0
-        rule = next((rule for rule in self._rules if context.prefix.endswith(rule.after)), Rule(""))
+        rule = self._rule(context)
         for text, entropy in rule.tokens[: limits.max_tokens]:
             await asyncio.sleep(rule.delay_s)
             self._generated += 1
-            yield Token(text.encode(), logprob=-entropy, entropy=entropy, margin=0.0, vocabulary=VOCABULARY)
+            yield _token(text, entropy)
         if rule.error is not None:
             raise rule.error
+
+    def _rule(self, context: FimContext) -> Rule:
+        return next((rule for rule in self._rules if context.prefix.endswith(rule.after)), Rule(""))
 
     def usage(self) -> dict[str, float]:
         return {"generated_tokens": self._generated}
@@ -77,8 +82,24 @@ class ScriptedModel:
         """Nothing to give back."""
 
 
+class ScriptedSearcher(ScriptedModel):
+    """One that can search too: it finds the rule's own text and then its others."""
+
+    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
+        del limits
+        rule = self._rule(context)
+        await asyncio.sleep(rule.delay_s)
+        found = (rule.tokens, *rule.others[: search.branches])
+        return [[_token(text, entropy) for text, entropy in tokens] for tokens in found]
+
+
+def _token(text: str, entropy: float) -> Token:
+    return Token(text.encode(), logprob=-entropy, entropy=entropy, margin=0.0, vocabulary=VOCABULARY)
+
+
 def read_script(path: Path, *, name: str = "scripted") -> ScriptedModel:
-    """A model from a JSON file: `[{"after": str, "tokens": [[text, nats], ...], "delay_s": number}, ...]`.
+    """A model from a JSON file: `[{"after": str, "tokens": [[text, nats], ...], "delay_s": number}, ...]`; a rule may
+    have "others", a list of lists like "tokens": then the model can search.
 
     Raises:
         ConfigError: the file cannot be read or has another form.
@@ -87,8 +108,9 @@ def read_script(path: Path, *, name: str = "scripted") -> ScriptedModel:
         rules = [
             Rule(
                 entry["after"],
-                tuple((str(text), float(nats)) for text, nats in entry["tokens"]),
+                _pairs(entry["tokens"]),
                 float(entry.get("delay_s", 0.0)),
+                others=tuple(_pairs(tokens) for tokens in entry.get("others", ())),
             )
             for entry in json.loads(path.read_text(encoding="utf-8"))
         ]
@@ -97,4 +119,9 @@ def read_script(path: Path, *, name: str = "scripted") -> ScriptedModel:
             f"The script {path} cannot be used: {error!r}.",
             hint='It must be a JSON list of {"after": text, "tokens": [[text, entropy], ...]}.',
         ) from error
-    return ScriptedModel(rules, name=name)
+    kind = ScriptedSearcher if any(rule.others for rule in rules) else ScriptedModel
+    return kind(rules, name=name)
+
+
+def _pairs(tokens: Iterable[Sequence[Any]]) -> tuple[tuple[str, float], ...]:
+    return tuple((str(text), float(nats)) for text, nats in tokens)

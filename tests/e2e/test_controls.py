@@ -202,3 +202,35 @@ async def test_what_is_for_others_makes_no_noise(tmp_path: Path) -> None:
         assert len(result["items"]) == 1
         assert wire.orphans == []
         assert [note["method"] for note in wire.notifications] == []
+
+
+async def test_by_hand_there_is_a_choice(tmp_path: Path) -> None:
+    others = [[("return 43\n", 0.2)], [("return 44\n", 0.3)], [("return 45\n", 0.4)]]
+    async with server(tmp_path) as wire:
+        await wire.initialize(NEOVIM, script(tmp_path, ("", ANSWER), others=others))
+        wire.open(DOCUMENT)
+        assert [item["insertText"] for item in await wire.inline(1, 4, trigger=2)] == ["return 42"]
+
+        items = await wire.inline(1, 4, trigger=1)
+        assert [item["insertText"] for item in items] == ["return 42", "return 43", "return 44"]
+        keys = [item["command"]["arguments"][0] for item in items]
+        assert len(set(keys)) == 3
+        newest = await wire.call("egate/explain", {"textDocument": {"uri": URI}})
+        assert newest["text"] == "return 42"
+        third = await wire.call("egate/explain", {"id": keys[2]})
+        assert third["text"] == "return 44"
+        assert "another draft of the line, to choose from" in third["lines"][0]["reasons"]
+        spot = {"line": 1, "character": 4}
+        change = {"range": {"start": spot, "end": spot}, "text": "return 44"}
+        wire.notify("textDocument/didChange", {"textDocument": {"uri": URI, "version": 1}, "contentChanges": [change]})
+        await command(wire, "egate.accepted", keys[2])
+        assert (await command(wire, "egate.stats"))["accepted"] == 1
+
+
+async def test_a_completion_menu_gets_one(tmp_path: Path) -> None:
+    async with server(tmp_path) as wire:
+        await wire.initialize(HELIX, script(tmp_path, ("", ANSWER), others=[[("return 43\n", 0.2)]]))
+        wire.open(DOCUMENT)
+        params = {"textDocument": {"uri": URI}, "position": {"line": 1, "character": 4}, "context": {"triggerKind": 1}}
+
+        assert len((await wire.call("textDocument/completion", params))["items"]) == 1

@@ -154,3 +154,18 @@ async def test_leaving_a_document_ends_what_is_under_way_for_it(tmp_path: Path) 
         wire.notify("textDocument/didFocus", {"textDocument": {"uri": other}})
 
         assert (await wire.reply(request))["result"] == {"items": []}
+
+
+async def test_a_panel_and_cycling_with_a_choice(tmp_path: Path) -> None:
+    others = [[("return 43\n", 0.2)], [("return 44\n", 0.3)], [("return 45\n", 0.4)]]
+    texts = ["return 42", "return 43", "return 44", "return 45"]
+    async with server(tmp_path) as wire:
+        await wire.initialize({}, editor(script(tmp_path, ("", ANSWER), others=others)))
+        wire.open(DOCUMENT)
+        whole = await wire.call("textDocument/copilotPanelCompletion", {**NAMED, **AT})
+        assert [item["insertText"] for item in whole["items"]] == texts
+        await wire.call("textDocument/copilotPanelCompletion", {**NAMED, **AT, "partialResultToken": 7})
+        parts = [note["params"]["value"]["items"] for note in wire.notifications if note["method"] == "$/progress"]
+        assert [[item["insertText"] for item in part] for part in parts] == [texts[:1], texts[1:]]
+        cycled = (await wire.call("getCompletionsCycling", {"doc": {**NAMED["textDocument"], **AT}}))["completions"]
+        assert [each["displayText"] for each in cycled] == texts[:3]

@@ -162,11 +162,18 @@ async def server(tmp_path: Path, *arguments: str, shut_down: bool = True):
         assert alive == []
 
 
-def script(tmp_path: Path, *rules: tuple[str, list[tuple[str, float]]], delay_s: float = 0.0) -> dict[str, Any]:
-    """Settings with a draft that follows a script."""
+def script(
+    tmp_path: Path,
+    *rules: tuple[str, list[tuple[str, float]]],
+    delay_s: float = 0.0,
+    others: list[list[tuple[str, float]]] = [],  # noqa: B006  # never changed
+) -> dict[str, Any]:
+    """Settings with a draft that follows a script; with `others` it can search, and finds these."""
     path = tmp_path / "script.json"
     path.write_text(
-        json.dumps([{"after": after, "tokens": tokens, "delay_s": delay_s} for after, tokens in rules]),
+        json.dumps(
+            [{"after": after, "tokens": tokens, "delay_s": delay_s, "others": others} for after, tokens in rules]
+        ),
         encoding="utf-8",
     )
     return {"draft": {"model": f"scripted:{path}"}}
