@@ -14,7 +14,7 @@ from urllib.parse import parse_qs, urlsplit
 from egate_lsp.framing import Framer, frame
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from egate_lsp.server import EgateServer
 
@@ -124,18 +124,30 @@ async def serve_tcp(make_server: Callable[[], EgateServer], host: str, port: int
 
 
 async def serve_ws(
-    make_server: Callable[[], EgateServer], host: str, port: int, token: str, ready: Callable[[int], None]
+    make_server: Callable[[], EgateServer],
+    host: str,
+    port: int,
+    token: str,
+    ready: Callable[[int], None],
+    origins: Sequence[str] = (),
 ) -> None:
-    """Serve clients over WebSocket until cancelled. A client must name the token in its address, `?token=...`: any web
-    page could open a connection to this machine otherwise."""
+    """Serve clients over WebSocket until cancelled.
+
+    Any web page can try to connect to this machine. So a client must name the token in its address, `?token=...`, and
+    a browser's page must, if `origins` are given, come from one of them; who is no browser sends no origin. Everything
+    else is answered with HTTP 403 and the reason.
+    """
     from websockets.asyncio.server import ServerConnection, serve
     from websockets.exceptions import ConnectionClosed
 
     def check(connection: ServerConnection, request: Any) -> Any:
         given = parse_qs(urlsplit(request.path).query).get("token", [""])[0]
-        if hmac.compare_digest(given.encode(), token.encode()):
-            return None
-        return connection.respond(403, "The address must carry the token that egate-lsp printed: ?token=...\n")
+        if not hmac.compare_digest(given.encode("utf-8", "surrogatepass"), token.encode()):
+            return connection.respond(403, "The address must carry the token that egate-lsp printed: ?token=...\n")
+        named = request.headers.get_all("Origin")
+        if origins and any(origin not in origins for origin in named):
+            return connection.respond(403, "Pages from this origin may not connect; see egate-lsp serve --origin.\n")
+        return None
 
     async def connected(socket: ServerConnection) -> None:
         outgoing: asyncio.Queue[bytes] = asyncio.Queue()

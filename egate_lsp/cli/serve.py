@@ -23,6 +23,13 @@ from egate_lsp.errors import ConfigError
     "--port", default=0, type=click.IntRange(0, 65535), help="With --tcp or --ws; 0, the default: a free one."
 )
 @click.option("--token", help="With --ws: what clients must send; made up and printed if not given.")
+@click.option(
+    "--origin",
+    "origins",
+    multiple=True,
+    help="With --ws: web pages from other origins may not connect, e.g. http://localhost:3000; repeatable. "
+    "Default: any that knows the token.",
+)
 @click.option("--allow-remote", is_flag=True, help="Allow a --host that is not this machine's loopback address.")
 @click.option("--log-file", type=click.Path(path_type=Path), help="Default: server.log in the user's log directory.")
 @click.option(
@@ -36,6 +43,7 @@ def serve(
     host: str,
     port: int,
     token: str | None,
+    origins: tuple[str, ...],
     allow_remote: bool,
     log_file: Path | None,
     log_level: str | None,
@@ -69,7 +77,7 @@ def serve(
 
     with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
         if ws:
-            asyncio.run(transport.serve_ws(EgateServer, host, port, token, ready))
+            asyncio.run(transport.serve_ws(EgateServer, host, port, token, ready, origins))
         else:
             asyncio.run(transport.serve_tcp(EgateServer, host, port, ready))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -318,6 +319,98 @@ async def test_over_tcp_and_websocket(tmp_path: Path) -> None:
             process.kill()
             await process.wait()
             process._transport.close()  # type: ignore[attr-defined]  # else its pipe is reported as leaked
+
+
+@asynccontextmanager
+async def websocket_server(tmp_path: Path, *arguments: str):
+    """The server on a free port; its address with the token."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "egate_lsp", "serve", "--ws", "--token", "t0k3n", "--log-file", str(tmp_path / "log"),
+        *arguments, stderr=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stderr is not None
+    try:
+        yield (await process.stderr.readline()).decode().split()[-1]
+    finally:
+        process.kill()
+        await process.wait()
+        process._transport.close()  # type: ignore[attr-defined]  # else its pipe is reported as leaked
+
+
+async def over(socket, method: str, params=None, message_id: int | None = None):
+    """Send; the result of a request."""
+    message = {"jsonrpc": "2.0", "method": method, "params": params}
+    await socket.send(json.dumps(message | ({"id": message_id} if message_id is not None else {})))
+    while message_id is not None:
+        reply = json.loads(await socket.recv())
+        if reply.get("id") == message_id:
+            return reply["result"]
+    return None
+
+
+async def test_several_windows_over_websocket_do_not_disturb_each_other(tmp_path: Path) -> None:
+    from websockets.asyncio.client import connect
+
+    async with websocket_server(tmp_path) as address, connect(address) as one, connect(address) as two:
+        for number, socket in enumerate((one, two)):
+            folder = tmp_path / str(number)
+            folder.mkdir()
+            options = script(folder, ("", [(f"return {number}\n", 0.1)]))
+            await over(socket, "initialize", {"capabilities": VSCODE, "initializationOptions": options}, 1)
+            await over(socket, "initialized", {})
+            item = {"uri": URI, "languageId": "python", "version": 0, "text": DOCUMENT}
+            await over(socket, "textDocument/didOpen", {"textDocument": item})
+        ask = {
+            "textDocument": {"uri": URI},
+            "position": {"line": 1, "character": 4},
+            "context": {"triggerKind": 2},
+        }
+        for number, socket in ((0, one), (1, two)):
+            (item,) = (await over(socket, "textDocument/inlineCompletion", ask, 2))["items"]
+            assert item["insertText"] == f"return {number}"
+        await over(one, "shutdown", None, 3)
+        await over(one, "exit")
+        await one.wait_closed()
+        assert len((await over(two, "textDocument/inlineCompletion", ask, 4))["items"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "query", "origin", "words"),
+    [
+        ([], "", None, "token"),
+        ([], "?token=wrong", "http://localhost:3000", "token"),
+        ([], "?token=t0k3n%00", None, "token"),
+        ([], "?token=%ff%fe", None, "token"),
+        (["--origin", "http://localhost:3000"], "", "http://localhost:3000", "token"),
+        (["--origin", "http://localhost:3000"], "?token=t0k3n", "https://evil.example", "origin"),
+        (["--origin", "http://localhost:3000"], "?token=t0k3n", "null", "origin"),
+    ],
+)
+async def test_who_may_not_connect_is_told_why(tmp_path: Path, arguments, query, origin, words) -> None:
+    from websockets.asyncio.client import connect
+    from websockets.exceptions import InvalidStatus
+
+    async with websocket_server(tmp_path, *arguments) as address:
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(address.partition("?")[0] + query, origin=origin)
+
+    assert caught.value.response.status_code == 403
+    assert words in caught.value.response.body.decode()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "origin"),
+    [
+        ([], "https://somewhere.example"),
+        (["--origin", "http://localhost:3000", "--origin", "http://b"], "http://b"),
+        (["--origin", "http://localhost:3000"], None),
+    ],
+)
+async def test_who_has_the_token_and_the_origin_may_connect(tmp_path: Path, arguments, origin) -> None:
+    from websockets.asyncio.client import connect
+
+    async with websocket_server(tmp_path, *arguments) as address, connect(address, origin=origin) as socket:
+        assert "capabilities" in await over(socket, "initialize", {"capabilities": {}}, 1)
 
 
 async def test_it_refuses_to_listen_to_other_machines(tmp_path: Path) -> None:
