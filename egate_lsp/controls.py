@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from egate_lsp import logs
@@ -138,7 +139,9 @@ class Controls:
             for each in held
         ]
         if not any(model["active"] for model in models):  # a file of the user's own, by its path
-            models.append({"name": active, "installed": True, "active": True, "bytes": None, "license": None})
+            size = await asyncio.to_thread(_size, Path(active.removeprefix("scripted:")).expanduser())
+            found = size is not None
+            models.append({"name": active, "installed": found, "active": True, "bytes": size, "license": None})
         return models
 
     def _explain_request(self, params: dict[str, Any]) -> Any:
@@ -245,6 +248,14 @@ class Controls:
                 return False
         self._host.override({"draft": {"model": name}})
         return True
+
+
+def _size(file: Path) -> int | None:
+    """Bytes; None if there is no such file."""
+    try:
+        return file.stat().st_size
+    except OSError:
+        return None
 
 
 def _switched(arguments: Sequence[Any], now: bool) -> bool:  # noqa: FBT001  # the switch's own value

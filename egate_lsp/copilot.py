@@ -68,6 +68,7 @@ class Copilot:
         self._controls = controls
         self.active = False
         self.legacy = False
+        self._told: dict[str, Any] = {}
 
     def greet(self, options: Any) -> bool:
         """Does the client name itself as one of Copilot's, in its initializationOptions?"""
@@ -113,7 +114,11 @@ class Copilot:
         state = status["state"]
         message = f"{status['reason']} {status['hint']}".strip()
         kind = _KINDS.get(state, "Normal")
-        self._host.notify("didChangeStatus", {"busy": state in BUSY, "message": message, "kind": kind})
+        news = {"busy": state in BUSY, "message": message, "kind": kind}
+        if news | {"legacy": self.legacy} == self._told:
+            return
+        self._told = news | {"legacy": self.legacy}
+        self._host.notify("didChangeStatus", news)
         if self.legacy:
             former = "InProgress" if state in BUSY else "Warning" if kind == "Error" else kind
             self._host.notify("statusNotification", {"status": former, "message": message})

@@ -54,6 +54,7 @@ class EgateProtocol(LanguageServerProtocol):
     Attributes:
         initialize_params: the initialize request's params as they came.
         last_configuration: the settings of the last didChangeConfiguration as they came.
+        unlisted_commands: they work, but the reply to initialize does not name them.
         experimental: the server's experimental capabilities, sent in the reply to initialize.
         on_exit: called once, with the exit code, when the client says so.
     """
@@ -64,6 +65,7 @@ class EgateProtocol(LanguageServerProtocol):
         super().__init__(*args, **kwargs)
         self.initialize_params: dict[str, Any] = {}
         self.last_configuration: Any = None
+        self.unlisted_commands: set[str] = set()
         self.experimental: dict[str, Any] = {}
         self.on_exit: Callable[[int], None] = lambda _code: None
         self._initialized = False
@@ -199,6 +201,8 @@ class EgateProtocol(LanguageServerProtocol):
     def lsp_initialize(self, params: types.InitializeParams) -> Generator[Any, Any, types.InitializeResult]:
         result = yield from super().lsp_initialize(params)
         result.capabilities.experimental = self.experimental
+        if (commands := result.capabilities.execute_command_provider) is not None:
+            commands.commands = [name for name in commands.commands if name not in self.unlisted_commands]
         return result
 
     # Documents are the server's (`documents.Document`), not pygls'.

@@ -11,7 +11,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
-from egate_lsp import __version__, logs, lsp_values, pace_file, progress
+from egate_lsp import __version__, editor_options, logs, lsp_values, pace_file, progress
 from egate_lsp.chronicle import Chronicle
 from egate_lsp.controls import ACCEPTED, PROTOCOL_VERSION, Controls
 from egate_lsp.copilot import ACCEPT_COMMAND, Copilot
@@ -36,7 +36,6 @@ log = logging.getLogger(__name__)
 
 PARENT_POLL_S = 5.0
 BY_HAND = 3  # items for a request made by hand
-SECTIONS = ("egate", "egate-lsp", "egate_lsp")
 
 
 class EgateServer(LanguageServer):
@@ -92,9 +91,13 @@ class EgateServer(LanguageServer):
             self.feature(types.TEXT_DOCUMENT_INLINE_COMPLETION, described)(_function(self._inline_completion))
         else:
             self.feature(types.TEXT_DOCUMENT_COMPLETION, types.CompletionOptions())(_function(self._completion))
+        if not self._copilot.active:
+            # Commands are global names in some editors, where Copilot's own extension may have these.
+            self.protocol.unlisted_commands = set(self._copilot.commands)
         self.protocol.experimental = {"egate": {"version": PROTOCOL_VERSION}}
         self._encoding = lsp_values.encoding(params.capabilities)
-        self._editor_options = self._options(options)
+        # What else Copilot's clients send bare is for Copilot.
+        self._editor_options = editor_options.initial(options, bare=not self._copilot.active)
         client = params.client_info
         log.info("egate-lsp %s for %s, %s", __version__, client.name if client else "a client", self._encoding.value)
         if params.process_id is not None:
@@ -144,25 +147,13 @@ class EgateServer(LanguageServer):
     # ── settings ────────────────────────────────────────────────────────────────────────────────────────────
 
     def _did_change_configuration(self, _params: types.DidChangeConfigurationParams) -> None:
-        options = self._options(self.protocol.last_configuration)
-        if options and (options is not self.protocol.last_configuration or self._knows(options)):
-            self._editor_options = options
-            self._configure()
-
-    def _options(self, sent: Any) -> dict[str, Any]:
-        """The settings in what an editor sent: under our name, or bare; what else Copilot's clients send is theirs."""
-        if not isinstance(sent, dict):
-            return {}
-        for section in SECTIONS:
-            if isinstance(sent.get(section), dict):
-                return dict(sent[section])
-        return {} if self._copilot.active else sent
-
-    def _knows(self, options: dict[str, Any]) -> bool:
-        """Is one of these a setting of ours? Some editors send every server the settings of all."""
         from egate_lsp.config import Settings
 
-        return any(key in Settings.model_fields for key in options)
+        sent, bare = self.protocol.last_configuration, not self._copilot.active
+        options = editor_options.changed(sent, self._editor_options, Settings.model_fields, bare=bare)
+        if options is not None:
+            self._editor_options = options
+            self._configure()
 
     def _configure(self) -> None:
         # Imported after the reply to `initialize`, which need not wait for pydantic.

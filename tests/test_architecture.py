@@ -19,7 +19,7 @@ RINGS: list[set[str]] = [
         "models.logprobs", "models.frames",
         "records",
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
-        "menu", "render", "models", "models.fim", "progress",
+        "menu", "render", "models", "models.fim", "progress", "editor_options",
     },
     {
         "models.dialects", "models.keys",
@@ -103,6 +103,7 @@ PURE = {
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
     "explain_terminal", "explain_text", "menu", "models.logprobs", "status", "suggestions",
+    "editor_options",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

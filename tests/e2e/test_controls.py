@@ -30,7 +30,6 @@ async def test_the_version_and_all_commands_are_advertised(tmp_path: Path) -> No
         assert set(capabilities["executeCommandProvider"]["commands"]) == {
             "egate.accepted", "egate.partiallyAccepted", "egate.dismissed", "egate.explain", "egate.toggle",
             "egate.toggleLanguage", "egate.pauseTarget", "egate.restart", "egate.stats", "egate.setModel",
-            "github.copilot.didAcceptCompletionItem",
         }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 
 from tests.e2e.wire import NEOVIM, URI, script, server
@@ -30,6 +31,8 @@ async def test_inline_completion_in_the_dialect(tmp_path: Path) -> None:
             {"workspace": {"workspaceFolders": True}}, editor(script(tmp_path, ("", ANSWER)))
         )
         assert result["capabilities"]["inlineCompletionProvider"] is not None
+        commands = result["capabilities"]["executeCommandProvider"]["commands"]
+        assert "github.copilot.didAcceptCompletionItem" in commands
         settings = {"telemetry": {"telemetryLevel": "all"}, "github-enterprise": {"uri": ""}, "http": {"proxy": None}}
         wire.notify("workspace/didChangeConfiguration", {"settings": settings})
         wire.open(DOCUMENT)
@@ -63,6 +66,7 @@ async def test_the_status_in_the_dialect(tmp_path: Path) -> None:
 
         assert told[-1] == {"busy": False, "message": "", "kind": "Normal"}
         assert {"busy": True, "message": "", "kind": "Normal"} in told
+        assert all(one != next_one for one, next_one in itertools.pairwise(told))
         await wire.call("workspace/executeCommand", {"command": "egate.toggle"})
         assert wire.notifications[-1]["params"]["kind"] == "Inactive"
 

@@ -88,6 +88,19 @@ def valid_messages(number: int) -> list[dict[str, Any]]:
         ("egate/explain", {"textDocument": {"uri": URI}}),
         ("egate/status", {}),
         ("egate/documentHash", {"textDocument": {"uri": URI}}),
+        ("egate/explain", {"id": "1", "format": "html"}),
+        ("egate/models", {}),
+        ("egate/statistics", {}),
+        ("workspace/executeCommand", {"command": "egate.partiallyAccepted", "arguments": ["1", 3]}),
+        ("workspace/executeCommand", {"command": "egate.toggleLanguage", "arguments": ["lua", False]}),
+        ("checkStatus", {"options": {"localChecksOnly": True}}),
+        ("getCompletions", {"doc": {"uri": URI, "version": 0, "position": position}, "_": True}),
+        ("getCompletionsCycling", {"textDocument": {"uri": URI}, "position": position}),
+        ("getPanelCompletions", {"doc": {"uri": URI, "position": position}, "panelId": "p"}),
+        ("notifyShown", {"uuid": "1"}),
+        ("notifyAccepted", {"uuid": "1", "acceptedLength": 3}),
+        ("notifyRejected", {"uuids": ["1", "2"]}),
+        ("textDocument/copilotPanelCompletion", {**inline, "partialResultToken": "t"}),
         ("no/such/request", {"a": 1}),
     ]
     notes: list[tuple[str, Any]] = [
@@ -98,6 +111,12 @@ def valid_messages(number: int) -> list[dict[str, Any]]:
         ("textDocument/didClose", {"textDocument": {"uri": "file:///other"}}),
         ("$/cancelRequest", {"id": 123456}),
         ("$/setTrace", {"value": "off"}),
+        ("textDocument/didFocus", {"textDocument": {"uri": URI}}),
+        ("textDocument/didShowCompletion", {"item": {"command": {"arguments": ["1"]}}}),
+        (
+            "textDocument/didPartiallyAcceptCompletion",
+            {"item": {"insertText": "x", "command": {"command": "c", "arguments": ["1"]}}, "acceptedLength": 3},
+        ),
         ("no/such/notification", {"a": [1]}),
         ("window/workDoneProgress/cancel", {"token": "t"}),
     ]
