@@ -39,6 +39,10 @@ class Host(Protocol):
         """Tell the user."""
         ...
 
+    def forget_problems(self) -> None:
+        """What was shown to the user may be shown again."""
+        ...
+
     def override(self, table: dict[str, Any]) -> None:
         """Lay these settings over all others until the server ends, and start again with them."""
         ...
@@ -167,10 +171,9 @@ class Controls:
         return {"text": importlib.import_module("egate_lsp.explain_text").text(view)}
 
     def _gate(self) -> Any:
-        tiers = self.service.tiers if self.service is not None else ()
-        if not tiers:
+        rule = self.service.rule if self.service is not None else None
+        if rule is None:
             return None
-        rule = tiers[0].rule
         return importlib.import_module("egate_lsp.explain_view").Gate(rule.name, rule.tau)
 
     def _named(self, arguments: Sequence[Any]) -> Suggestion | None:
@@ -232,6 +235,7 @@ class Controls:
 
     async def _restart(self, *_arguments: Any) -> None:
         if self.service is not None:
+            self._host.forget_problems()
             await self.service.restart()
 
     async def _set_model(self, *arguments: Any) -> bool:

@@ -235,6 +235,10 @@ class EgateServer(LanguageServer):
         """Send a part of a request's result."""
         self.protocol.notify(types.PROGRESS, types.ProgressParams(token, value))
 
+    def forget_problems(self) -> None:
+        """What was shown to the user may be shown again."""
+        self._shown_problems.clear()
+
     def show_error(self, error: EgateError) -> None:
         """Tell the user, also if it was told before: the user has asked again."""
         log.warning("shown to the user: %s", error.explanation)

@@ -243,6 +243,14 @@ class Service:
         """The open tiers, the draft first; empty before they are open."""
         return self._cascade.tiers if self._cascade is not None else ()
 
+    @property
+    def rule(self) -> Rule | None:
+        """By which the draft's lines are judged now; None before the tiers are open."""
+        if self._cascade is None:
+            return None
+        rule, pace = self._cascade.tiers[0].rule, self._cascade.pace
+        return rule if pace is None else dataclasses.replace(rule, tau=pace.tau)
+
     def is_private(self, path: str) -> bool:
         """True if a privacy pattern matches the path: nothing of it may leave the machine."""
         return bool(path) and self._never_send.match_file(path.replace("\\", "/").lstrip("/"))

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from egate_lsp.values import Completion, Snapshot
 
 REMEMBERED = 64  # suggestions that can still be explained or accepted
+LEAST_REMEMBERED = 8
+MOST_CHARS = 32_000_000  # of the documents they were made for: each is kept with the whole text
 WATCHED_EDITS = 64  # after its acceptance a suggestion is watched no longer than this
 LEAST_TAKEN = 3  # characters at once that are an acceptance of a part, and not typing
 _CLOSERS = frozenset(")]}\"'`>")
@@ -135,6 +137,7 @@ class Suggestions:
         self._watches: dict[str, _Watch] = {}
         self._taken: dict[str, _Watch] = {}  # of accepted ones
         self._keys = itertools.count(1)
+        self._chars = 0
 
     def add(
         self,
@@ -150,8 +153,10 @@ class Suggestions:
         key = str(next(self._keys))
         made = Suggestion(key, uri, completion, snapshot, insert, replaced, start)
         self._made[key] = made
-        while len(self._made) > REMEMBERED:
-            self._made.popitem(last=False)
+        self._chars += len(snapshot.text)
+        while len(self._made) > (REMEMBERED if self._chars <= MOST_CHARS else LEAST_REMEMBERED):
+            _, gone = self._made.popitem(last=False)
+            self._chars -= len(gone.snapshot.text)
         return made
 
     def show(self, uri: str, suggestions: Sequence[Suggestion]) -> None:

@@ -216,6 +216,16 @@ def test_old_ones_are_forgotten_and_strangers_ignored() -> None:
     assert subject.newest("file:///other") is None
 
 
+def test_few_are_remembered_of_huge_documents() -> None:
+    subject = Suggestions()
+    huge = Snapshot(" " * 6_000_000, 0)
+    keys = [subject.add(URI, Screen.completion("a"), huge, start=(0, 0), insert="a").key for _ in range(20)]
+    small = [subject.add(URI, Screen.completion("a"), Snapshot("", 0), start=(0, 0), insert="a").key for _ in range(40)]
+
+    assert [key for key in keys if subject.get(key) is not None] == keys[-5:]
+    assert len([key for key in small if subject.get(key) is not None]) == 40
+
+
 EDITS = st.lists(
     st.tuples(
         st.integers(0, 3), st.integers(0, 8), st.integers(0, 3), st.integers(0, 8), st.text("ab(\n\r", max_size=4)

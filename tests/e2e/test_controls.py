@@ -233,3 +233,21 @@ async def test_a_completion_menu_gets_one(tmp_path: Path) -> None:
         params = {"textDocument": {"uri": URI}, "position": {"line": 1, "character": 4}, "context": {"triggerKind": 1}}
 
         assert len((await wire.call("textDocument/completion", params))["items"]) == 1
+
+
+async def test_a_restart_finds_what_was_missing(tmp_path: Path) -> None:
+    later = tmp_path / "later"
+    later.mkdir()
+    async with server(tmp_path) as wire:
+        await wire.initialize(NEOVIM, {"draft": {"model": f"scripted:{later / 'script.json'}"}})
+        wire.open(DOCUMENT)
+        assert await wire.inline(1, 4) == []
+        assert (await wire.call("egate/status", {}))["state"] == "error"
+        await command(wire, "egate.restart")
+        assert await wire.inline(1, 4) == []
+        assert len(wire.messages()) == 2  # told again: it was tried again
+        script(later, ("", ANSWER))
+        await command(wire, "egate.restart")
+
+        assert len(await wire.inline(1, 4)) == 1
+        assert told(wire)[-1]["state"] == "ready"
