@@ -7,7 +7,15 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from egate_lsp.draft import one_line, repeats_suffix
-from egate_lsp.errors import DraftError, EgateError, TargetError, TargetReplyError, TargetTimeout, Withheld
+from egate_lsp.errors import (
+    DraftError,
+    EgateError,
+    TargetError,
+    TargetRateLimited,
+    TargetReplyError,
+    TargetTimeout,
+    Withheld,
+)
 from egate_lsp.gate import Rule, judge
 from egate_lsp.models import Limits
 from egate_lsp.values import DraftLine, TierRequest, Verdict
@@ -22,40 +30,80 @@ if TYPE_CHECKING:
 FAILURES_BEFORE_PAUSE = 3
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 300.0
+LIMITED_PAUSE_S = 10.0  # the first one where a server asks to slow down and does not say for how long
 
 
 @dataclass(slots=True)
 class Tier:
-    """A model with its place in the cascade.
+    """A model with its place in the cascade, and a breaker that leaves it alone while it does not work.
+
+    After three failures in a row, at once after one that will not pass by itself, and for as long as the server asks
+    (Retry-After), no request is made: a dead server must cost neither time nor suggestions. After the pause one
+    request goes out; if it fails, the next pause is twice as long, up to 5 min, and if it is answered all is well.
 
     Attributes:
         rule: defers this tier's own line to the next tier; tau = inf for the last.
         max_tokens: cap for one line.
         failures: failed requests in a row.
+        pauses: pauses in a row.
         paused_until: by the clock; no request before.
+        last_error: message and hint of what went wrong last; "" while all is well.
+        state: of the last error (`TargetError.state`), or "ok".
+        on_state: called with the tier when `state` or `last_error` have changed.
     """
 
     model: Model
     rule: Rule = field(default_factory=Rule)
     max_tokens: int = 256
     failures: int = 0
+    pauses: int = 0
     paused_until: float = 0.0
     last_error: str = ""
+    state: str = "ok"
+    on_state: Callable[[Tier], None] = field(default=lambda _tier: None, repr=False, compare=False)
+    _trying: bool = False
 
     def is_paused(self, now: float) -> bool:
-        """After three failures in a row the tier is left alone for 30 s, doubling up to 5 min, so that a dead
-        server costs the user neither time nor suggestions."""
-        return now < self.paused_until
+        """True if no request may be made now: during a pause, and while the first one after it is under way."""
+        return now < self.paused_until or self._trying
+
+    def admit(self, now: float) -> bool:
+        """Ask for leave to make a request; whoever gets it tells the tier how it ended: `succeeded`, `failed`, or
+        `abandoned`."""
+        if self.is_paused(now):
+            return False
+        self._trying = self.pauses > 0
+        return True
 
     def succeeded(self) -> None:
-        self.failures, self.paused_until, self.last_error = 0, 0.0, ""
+        self.failures, self.pauses, self.paused_until, self._trying = 0, 0, 0.0, False
+        self._show("ok", "")
+
+    def abandoned(self) -> None:
+        """The request was cancelled: nothing is known of the server."""
+        self._trying = False
 
     def failed(self, error: EgateError, now: float) -> None:
+        state = getattr(error, "state", "failing")
+        if state == "ok":  # an answer that does not fit, or the user's own terms: the server is well
+            self._trying = False
+            return
+        self._trying = False
         self.failures += 1
-        self.last_error = error.explanation
-        if self.failures >= FAILURES_BEFORE_PAUSE or not error.retryable:
-            exponent = max(self.failures - FAILURES_BEFORE_PAUSE, 0)
-            self.paused_until = now + min(FIRST_PAUSE_S * 2.0**exponent, LONGEST_PAUSE_S)
+        wait_s = getattr(error, "retry_after_s", None)
+        limited = isinstance(error, TargetRateLimited)
+        if wait_s is not None or limited or not error.retryable or self.failures >= FAILURES_BEFORE_PAUSE:
+            self.pauses += 1
+            first_s = LIMITED_PAUSE_S if limited else FIRST_PAUSE_S
+            own_s = min(first_s * 2.0 ** min(self.pauses - 1, 16), LONGEST_PAUSE_S)
+            self.paused_until = now + (own_s if wait_s is None else max(wait_s, 1.0))
+        self._show(state, error.explanation)
+
+    def _show(self, state: str, error: str) -> None:
+        changed = (state, error) != (self.state, self.last_error)
+        self.state, self.last_error = state, error
+        if changed:
+            self.on_state(self)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +134,7 @@ async def rewrite_line(
     best: tuple[DraftLine, str] | None = None
     reason = "no tier to ask"
     for tier in tiers:
-        if tier.is_paused(clock()):
+        if not tier.admit(clock()):
             reason = f"{tier.model.name} is paused: {tier.last_error}"
             continue
         started = clock()
@@ -105,6 +153,9 @@ async def rewrite_line(
             outcome = "late" if isinstance(error, TargetTimeout) else "failed"
             requests.append(replace(request, outcome=outcome, latency_ms=_ms(started, clock), detail=str(error)))
             continue
+        except BaseException:
+            tier.abandoned()
+            raise
         usage = tier.model.usage()
         requests.append(
             replace(
@@ -112,6 +163,8 @@ async def rewrite_line(
                 latency_ms=_ms(started, clock),
                 prompt_tokens=_count(usage, "prompt_tokens"),
                 completion_tokens=_count(usage, "generated_tokens"),
+                cached_tokens=_count(usage, "cached_tokens"),
+                estimated=bool(usage.get("estimated")),
             )
         )
         tier.succeeded()

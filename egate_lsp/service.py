@@ -339,8 +339,10 @@ class Service:
         draft = await self._draft()
         tiers = [Tier(draft, draft_rule(settings), settings.draft.max_tokens)]
         if settings.target.base_url:
-            target = self.accounts.metered(open_target(settings), settings.target.base_url)
-            tiers.append(Tier(target, Rule(), settings.target.max_tokens))
+            model = self.accounts.metered(open_target(settings), settings.target.base_url)
+            target = Tier(model, Rule(), settings.target.max_tokens)
+            target.on_state = self._target_state
+            tiers.append(target)
         return tiers
 
     def _pace(self) -> Pace | None:
@@ -378,12 +380,21 @@ class Service:
             case _:
                 self._rest()
 
+    def _target_state(self, tier: Tier) -> None:
+        """The target has begun or ceased to fail."""
+        if tier.state == "ok":
+            log.info("the target %s works again", tier.model.name)
+        else:
+            log.warning("the target %s: %s", tier.model.name, tier.state)
+        self._show(dataclasses.replace(self.status, target_state=tier.state, target_reason=tier.last_error))
+
     def _rest(self) -> None:
         """Report what the service does when nothing special is going on."""
         if self._target_paused:
             self._report("paused", "the target is paused")
         else:
-            self._report("working" if self._working else "ready", self.accounts.budget.warning())
+            reason = self.status.target_reason or self.accounts.budget.warning()
+            self._report("working" if self._working else "ready", reason)
 
     def _accounts_changed(self) -> None:
         """The sums of the day are others now, or a cap is near."""
@@ -409,7 +420,9 @@ class Service:
                 self._rest()
 
     def _report(self, state: State, reason: str = "", progress: float | None = None, hint: str = "") -> None:
-        status = dataclasses.replace(self.status, state=state, reason=reason, progress=progress, hint=hint)
+        self._show(dataclasses.replace(self.status, state=state, reason=reason, progress=progress, hint=hint))
+
+    def _show(self, status: Status) -> None:
         if status != self.status:
             self.status = status
             self._on_status(status)

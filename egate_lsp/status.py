@@ -18,6 +18,9 @@ class Status:
         hint: for "error" how to mend it.
         target: its name; None: no target is configured.
         progress: of fetching or loading, 0 to 1; None if unknown.
+        target_state: "ok", or what is wrong with the target in one word (`TargetError.state`); completions go on from
+            the draft meanwhile.
+        target_reason: that in a sentence, with what to do; "" while all is well.
     """
 
     state: State
@@ -26,6 +29,8 @@ class Status:
     target: str | None = None
     progress: float | None = None
     hint: str = ""
+    target_state: str = "ok"
+    target_reason: str = ""
 
     @property
     def explanation(self) -> str:

@@ -172,7 +172,9 @@ class TierRequest:
     Attributes:
         outcome: "answered", "late", "failed", "cached", "cancelled" or "withheld": kept here by the user's terms.
         latency_ms: from the moment the gate fired to the end of the line or of the waiting.
-        prompt_tokens, completion_tokens: as the server counted them; None if it did not say.
+        prompt_tokens, completion_tokens: as the server counted them; None if nothing is known.
+        cached_tokens: of prompt_tokens, those that the server had read before; None if it did not say.
+        estimated: the server did not count, or was not listened to until it had: the figures are a guess by length.
         detail: the error's text for a failure.
     """
 
@@ -183,6 +185,8 @@ class TierRequest:
     remote: bool = True
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+    cached_tokens: int | None = None
+    estimated: bool = False
     detail: str = ""
 
 

@@ -357,6 +357,8 @@ def _message(body: Any) -> str:
         first = body[0]
         place = ".".join(str(part) for part in first.get("loc", ())) if isinstance(first, dict) else ""
         return f"{place} {_message(first)}".strip()
+    if isinstance(body, str) and body.strip() and not body.lstrip().startswith("<"):
+        return " ".join(body.split())
     return "no reason given"
 
 
