@@ -235,6 +235,8 @@ class Cascade(_Section):
     """The same for a request made by hand."""
     show_unsure: bool = False
     """Show the draft's own line where the target is late, instead of ending the text before it."""
+    pause_s: float = Field(30.0, gt=0, le=3600)
+    """A target that fails is left alone for so long, then twice as long and so on, up to 5 min; or as it asks."""
 
 
 class Context(_Section):

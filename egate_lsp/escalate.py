@@ -44,6 +44,7 @@ class Tier:
     Attributes:
         rule: defers this tier's own line to the next tier; tau = inf for the last.
         max_tokens: cap for one line.
+        first_pause_s: length of the first pause.
         failures: failed requests in a row.
         pauses: pauses in a row.
         paused_until: by the clock; no request before.
@@ -55,6 +56,7 @@ class Tier:
     model: Model
     rule: Rule = field(default_factory=Rule)
     max_tokens: int = 256
+    first_pause_s: float = FIRST_PAUSE_S
     failures: int = 0
     pauses: int = 0
     paused_until: float = 0.0
@@ -94,7 +96,7 @@ class Tier:
         limited = isinstance(error, TargetRateLimited)
         if wait_s is not None or limited or not error.retryable or self.failures >= FAILURES_BEFORE_PAUSE:
             self.pauses += 1
-            first_s = LIMITED_PAUSE_S if limited else FIRST_PAUSE_S
+            first_s = min(LIMITED_PAUSE_S, self.first_pause_s) if limited else self.first_pause_s
             own_s = min(first_s * 2.0 ** min(self.pauses - 1, 16), LONGEST_PAUSE_S)
             self.paused_until = now + (own_s if wait_s is None else max(wait_s, 1.0))
         self._show(state, error.explanation)
@@ -142,6 +144,7 @@ async def rewrite_line(
         try:
             line = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons))
         except Withheld as error:
+            tier.abandoned()
             reason = f"{tier.model.name}: {error}"
             requests.append(
                 replace(request, outcome="withheld", latency_ms=_ms(started, clock), remote=False, detail=str(error))

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+# States of a target that do not pass by themselves: told once, besides the status.
+LASTING = frozenset({"refused", "not-found", "untrusted", "unreadable", "changed"})
 PARENT_POLL_S = 5.0
 BY_HAND = 3  # items for a request made by hand
 
@@ -205,6 +207,8 @@ class EgateServer(LanguageServer):
     def _status_changed(self, status: Status) -> None:
         if status.state == "error":
             self._show_once(f"egate-lsp: {status.explanation}", types.MessageType.Error)
+        if status.target_state in LASTING:
+            self._show_once(f"egate-lsp: {status.target_reason} Completions go on from the draft model.")
         self.changed()
         if progress.is_wanted(self.protocol.initialize_params.get("capabilities")):
             if self._progress is None:
