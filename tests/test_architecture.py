@@ -61,7 +61,7 @@ RINGS: list[set[str]] = [
         "evaluation.startup", "evaluation.repair_cost", "evaluation.fault_alarms",
     },
     {"cli"},
-    {"cli.settings", "cli.config_file"},
+    {"cli.settings", "cli.config_file", "cli.probe"},
     {"cli.bench_gate"},
     {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.bench", "cli.calibrate"},
     {"cli.demo"},

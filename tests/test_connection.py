@@ -37,7 +37,7 @@ from egate_lsp.values import FimContext, Shape
 from tests.raw_http import Visit, events, in_turn, raw_server, reply
 
 HOLE = FimContext("def f():\n    return ", "\n", "a.py", "python", Shape.LINE)
-KEY = "sk-THE-SECRET-KEY-0123456789"
+KEY = "sk-qWxZvKjYpLmRtHbNcDfG"
 GOOD = reply(events("1"), headers={"content-type": "text/event-stream"})
 PROXY_VARIABLES = [
     name for kind in ("http", "https", "all", "no") for name in (f"{kind}_proxy", f"{kind}_PROXY".upper())

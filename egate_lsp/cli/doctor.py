@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from egate_lsp.cli import probe
 from egate_lsp.cli.settings import load, problems_of_user_file, set_option
 from egate_lsp.errors import EgateError
 
@@ -43,14 +44,25 @@ class Finding:
 
 @click.command(epilog="Exit codes: 0 all that is needed works, 1 something is broken, 2 wrong usage.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+@click.option(
+    "--target",
+    "base_url",
+    is_flag=False,
+    flag_value="",
+    metavar="[URL]",
+    help="Find out how the target, or the server at URL, is asked best, and print the settings for it.",
+)
 @set_option
-def doctor(*, as_json: bool, overrides: Sequence[str]) -> None:
+def doctor(*, as_json: bool, base_url: str | None, overrides: Sequence[str]) -> None:
     """Check models, engine speed, entropy, FIM, cancelling, the target, the configuration and the editors.
 
     Loads the draft model and runs it for a few seconds. If a target is configured, it is sent one small made-up
-    completion request, none of your code.
+    completion request, none of your code; with --target several, to see in which form it is asked best.
     """
     settings = load(overrides)
+    if base_url is not None:
+        probe.run(settings, base_url, as_json=as_json)
+        return
     findings = asyncio.run(_examine(settings))
     if as_json:
         click.echo(json.dumps([asdict(finding) for finding in findings], ensure_ascii=False, indent=2))
@@ -185,7 +197,7 @@ async def _target(settings: Settings) -> list[Finding]:
     elapsed_ms = (time.monotonic() - started) * 1000.0
     detail = f"{where}: answered in {elapsed_ms:.0f} ms"
     if "a + b" not in answer.partition("\n")[0]:
-        hint = 'It does not fill a simple hole: try another target.api ("fim", "suffix", "chat").'
+        hint = "It does not fill a simple hole: `egate-lsp doctor --target` finds out how it is asked best."
         return [Finding("target", "note", f"{detail}, with {answer[:40]!r} for `a + b`", hint)]
     return [Finding("target", "ok", detail)]
 

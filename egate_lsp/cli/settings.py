@@ -65,6 +65,11 @@ def _table(overrides: Sequence[str]) -> dict[str, Any]:
             parsed = value  # a bare word is text: --set gate.score=mean
         node = result
         *sections, name = key.strip().split(".")
+        if name in {"api_key", "apiKey"}:
+            raise ConfigError(
+                f"--set {key.strip()} would show the key to everyone who lists this machine's processes.",
+                hint="Use target.api_key_env or target.api_key_keyring.",
+            )
         for section in sections:
             node = node.setdefault(section, {})
         node[name] = parsed
