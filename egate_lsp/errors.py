@@ -156,6 +156,8 @@ class TargetChanged(TargetError):
 class Withheld(TargetError):
     """The user's terms keep this text on the machine; the message says which. No fault of the target's."""
 
+    state = "ok"
+
 
 class OverBudget(Withheld):
     """A cap of [budget] is reached, or cannot be held."""

@@ -117,7 +117,7 @@ class MeteredModel:
 
     def _reckoned(self, record: RequestRecord, received: bytes, usage: Mapping[str, float]) -> RequestRecord:
         """With what the reply told of itself, or an estimate."""
-        measured = "prompt_tokens" in usage
+        measured = "prompt_tokens" in usage and not usage.get("estimated")
         size = int(usage.get("bytes_out", record.bytes_out))
         tokens_in = int(usage["prompt_tokens"]) if measured else prices.tokens(size)
         tokens_out = int(usage.get("generated_tokens", prices.tokens(len(received))))

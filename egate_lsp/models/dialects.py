@@ -56,11 +56,13 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens as the server counted them; None where it did not say. `cached`: of those read, not computed anew."""
+    """Tokens as the server counted them; None where it did not say. `cached`: of those read, not computed anew;
+    `cost`: in US dollars, where the server charges by itself."""
 
     read: int | None = None
     written: int | None = None
     cached: int | None = None
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +275,9 @@ def _openai_usage(told: Any) -> Usage | None:
     cached = _count(details.get("cached_tokens")) if isinstance(details, dict) else None
     if cached is None:
         cached = _count(told.get("prompt_cache_hit_tokens"))
-    return Usage(_count(told.get("prompt_tokens")), _count(told.get("completion_tokens")), cached)
+    cost = told.get("cost")
+    dollars = float(cost) if isinstance(cost, int | float) and not isinstance(cost, bool) and cost >= 0 else None
+    return Usage(_count(told.get("prompt_tokens")), _count(told.get("completion_tokens")), cached, dollars)
 
 
 def _read_llama(event: dict[str, Any], top: int) -> Piece:

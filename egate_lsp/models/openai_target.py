@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
@@ -76,8 +77,8 @@ class OpenAITarget:
         return True
 
     def usage(self) -> dict[str, float]:
-        """Of the last request: prompt_tokens, generated_tokens, cached_tokens where the server tells; `estimated` is 1
-        where it did not count, or was not listened to until it had."""
+        """Of the last request: prompt_tokens, generated_tokens, bytes_out; cached_tokens and cost (US dollars) where the
+        server tells; `estimated` is 1 where it did not count, or was not listened to until it had."""
         return self._usage
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncGenerator[Token, None]:
@@ -206,6 +207,7 @@ class OpenAITarget:
                 for key, value in (self._dialect.body(ask) | self._target.extra_body).items()
                 if key not in self._refused
             }
+            self._usage["bytes_out"] = float(len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")))
             try:
                 async with aclosing(connection.post(url, body, frames)) as events:
                     async for event in events:
@@ -255,9 +257,12 @@ class OpenAITarget:
     def _count(self, usage: Usage | None) -> None:
         if usage is None or usage.read is None or usage.written is None:
             return
-        self._usage = {"prompt_tokens": float(usage.read), "generated_tokens": float(usage.written)}
+        self._usage.pop("estimated", None)
+        self._usage |= {"prompt_tokens": float(usage.read), "generated_tokens": float(usage.written)}
         if usage.cached is not None:
             self._usage["cached_tokens"] = float(usage.cached)
+        if usage.cost is not None:
+            self._usage["cost"] = usage.cost
 
 
 async def _healed(stream: AsyncIterator[Seen], forced: bytes) -> AsyncGenerator[Seen, None]:
