@@ -77,8 +77,8 @@ class OpenAITarget:
         return True
 
     def usage(self) -> dict[str, float]:
-        """Of the last request: prompt_tokens, generated_tokens, bytes_out; cached_tokens and cost (US dollars) where the
-        server tells; `estimated` is 1 where it did not count, or was not listened to until it had."""
+        """Of the last request: prompt_tokens, generated_tokens, bytes_out; cached_tokens and cost (US dollars) where
+        the server tells; `estimated` is 1 where it did not count, or was not listened to until it had."""
         return self._usage
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncGenerator[Token, None]:
