@@ -1,287 +1,295 @@
 --- egate-lsp for Neovim: a thin client. What is proposed and why is the server's business.
 ---
 --- Quick start:
----   require('egate').setup({ accept_key = '<Tab>' })
+---   require('egate').setup({ keys = { accept = '<Tab>' } })
 ---
---- What it doesn't do: it sets no key unless asked, draws no text of its own (Neovim's
---- vim.lsp.inline_completion does), and never touches completion menus.
+--- What it doesn't do: it sets no key unless asked, starts nothing that a workspace names, and leaves completion menus
+--- and their keys alone.
+
+local config = require('egate.config')
+local ghost = require('egate.ghost')
+local keys = require('egate.keys')
+local menu = require('egate.menu')
+local server = require('egate.server')
+local state = require('egate.state')
+local text = require('egate.text')
 
 local M = {}
 
-local NAME = 'egate'
+--- The oldest Neovim that can run it.
+M.NEEDS = 'nvim-0.11'
 
----@class egate.Options
----@field cmd? string[] How to start the server; default: { 'egate-lsp', 'serve' }.
----@field settings? table Settings of the server, see `:help egate-settings`.
----@field accept_key? string A key for insert mode that accepts, and keeps its meaning when there is nothing to accept.
----@field filetypes_off? string[] Filetypes that get no completions.
+local group = vim.api.nvim_create_augroup('egate', { clear = true })
 
----@class egate.Status
----@field state string
----@field reason string
----@field model string
----@field target? string
----@field progress? number
-
----@type egate.Options
-local options = {}
-
----@type egate.Status?
-local status = nil
-
---- Check an option's type; an error names it.
----@param name string
----@param value any
----@param kind string
-local function check(name, value, kind)
-  if value ~= nil and type(value) ~= kind then
-    error(('(egate) `%s` should be a %s, not a %s'):format(name, kind, type(value)), 3)
-  end
+---@return integer
+local function buffer()
+  return vim.api.nvim_get_current_buf()
 end
 
---- Is this Neovim new enough?
----@return boolean
-function M.supported()
-  return vim.lsp.inline_completion ~= nil
+-- ── what acts on the suggestion ──────────────────────────────────────────────────────────────────────────────────────
+
+--- Accept what is shown, or a part of it, at once: not from where text may not be changed, such as a mapping with
+--- `expr`.
+---@param kind 'full'|'line'|'word'
+---@return boolean accepted
+function M.take(kind)
+  local bufnr, backend = buffer(), ghost.backend()
+  local shown, client = backend.shown(bufnr), server.client(bufnr)
+  if not shown or not client then
+    local native = require('egate.ghost.native')
+    return kind == 'full' and backend == native and native.accept_foreign(bufnr)
+  end
+  if vim.fn.pumvisible() == 1 then
+    -- The menu would take the inserted text for its own: close it first.
+    local again = ('<C-e><Cmd>lua require("egate").take("%s")<CR>'):format(kind)
+    vim.api.nvim_feedkeys(vim.keycode(again), 'in', false)
+    return true
+  end
+  local part = text.part(shown.text, kind)
+  if #part == #shown.text then
+    backend.clear(bufnr)
+    text.insert(part)
+    if shown.command then
+      client:exec_cmd(shown.command, { bufnr = bufnr })
+    end
+  else
+    text.insert(part)
+    backend.advance(bufnr)
+    server.tell('egate.partiallyAccepted', { shown.id, shown.done + text.units(part) })
+  end
+  return true
 end
 
---- Configure and enable. All options may be left out.
----@param opts? egate.Options
-function M.setup(opts)
-  opts = opts or {}
-  check('cmd', opts.cmd, 'table')
-  check('settings', opts.settings, 'table')
-  check('accept_key', opts.accept_key, 'string')
-  check('filetypes_off', opts.filetypes_off, 'table')
-  options = opts
-  if not M.supported() then
-    vim.notify('egate: Neovim 0.12 or newer is needed (vim.lsp.inline_completion).', vim.log.levels.WARN)
-    return
+--- The same from where text may not be changed at once, such as a mapping with `expr`.
+---@param kind 'full'|'line'|'word'
+---@return boolean accepted
+local function take_soon(kind)
+  if not M.shown() then
+    local native = require('egate.ghost.native')
+    return kind == 'full' and ghost.backend() == native and native.accept_foreign(buffer())
   end
-  if opts.settings then
-    vim.lsp.config(NAME, { init_options = opts.settings })
-  end
-  vim.lsp.inline_completion.enable(true)
-  vim.lsp.enable(NAME)
-  if opts.accept_key then
-    vim.keymap.set('i', opts.accept_key, function()
-      return M.accept() and '' or opts.accept_key
-    end, { expr = true, replace_keycodes = true, desc = 'egate: accept the completion' })
-  end
+  vim.schedule(function()
+    M.take(kind)
+  end)
+  return true
 end
 
---- The command that starts the server.
----@param config? table
----@return string[]
-function M.command(config)
-  return options.cmd or (config and config.egate_cmd) or { 'egate-lsp', 'serve' }
+--- Accept what is shown. Returns false if nothing is, so that a key can fall through.
+---@return boolean accepted
+function M.accept()
+  return take_soon('full')
 end
 
---- Does a buffer get completions? Ordinary files only: no terminals, prompts, or lists.
----@param bufnr integer
----@return boolean
-function M.wants(bufnr)
-  if vim.bo[bufnr].buftype ~= '' or vim.api.nvim_buf_get_name(bufnr) == '' then
+--- Accept its first line.
+---@return boolean accepted
+function M.accept_line()
+  return take_soon('line')
+end
+
+--- Accept its first word.
+---@return boolean accepted
+function M.accept_word()
+  return take_soon('word')
+end
+
+--- What is shown, from the cursor on; nil if nothing is.
+---@return string?
+function M.shown()
+  local shown = ghost.backend().shown(buffer())
+  return shown and shown.text
+end
+
+--- Ask by hand, for this place: the server is more eager then, and may have several answers.
+---@return boolean asked
+function M.trigger()
+  local bufnr = buffer()
+  if not text.typing(bufnr) or not server.client(bufnr) then
     return false
   end
-  return not vim.tbl_contains(options.filetypes_off or {}, vim.bo[bufnr].filetype)
+  ghost.backend().request(bufnr, ghost.INVOKED)
+  return true
 end
 
---- The running client, if there is one.
----@return vim.lsp.Client?
-function M.client()
-  return vim.lsp.get_clients({ name = NAME })[1]
-end
-
---- Accept what is shown.
----@return boolean accepted false if nothing is shown, so that a key can fall through.
-function M.accept()
-  return M.supported() and vim.lsp.inline_completion.get()
-end
-
---- For a statusline: a short text, empty when the server is not running.
----@return string
-function M.statusline()
-  if not status or not M.client() then
-    return ''
+--- Show another suggestion for this place. The first time, the server is asked for them.
+---@param count integer
+---@return boolean shown
+local function cycle(count)
+  local bufnr, backend = buffer(), ghost.backend()
+  local shown = backend.shown(bufnr)
+  if not shown then
+    return false
+  elseif shown.count > 1 then
+    backend.cycle(bufnr, count)
+    return true
   end
-  local words = {
-    starting = 'starting',
-    fetching = 'fetching',
-    loading = 'loading',
-    ready = 'ready',
-    working = '...',
-    ['asking-target'] = 'asking',
-    paused = 'local only',
-    error = 'error',
-    off = 'off',
-  }
-  return 'egate: ' .. (words[status.state] or status.state)
-end
-
---- The server told its state.
----@param new egate.Status
-function M.on_status(new)
-  status = new
-  vim.schedule(function()
-    vim.api.nvim_exec_autocmds('User', { pattern = 'EgateStatus', data = new })
-    vim.cmd.redrawstatus()
-  end)
-end
-
---- Ask the server; the answer comes to `on_result`. Says so when there is no server.
----@param method string
----@param params table
----@param on_result fun(result: any)
-local function ask(method, params, on_result)
-  local client = M.client()
-  if not client then
-    vim.notify('egate: the server is not running; see :checkhealth egate', vim.log.levels.WARN)
-    return
-  end
-  client:request(method, params, function(err, result)
-    if err then
-      vim.notify('egate: ' .. (err.message or 'the server reports an error'), vim.log.levels.ERROR)
+  backend.request(bufnr, ghost.INVOKED, function()
+    local now = backend.shown(bufnr)
+    if now and now.count > 1 then
+      backend.cycle(bufnr, count)
     else
-      on_result(result)
+      server.notify('there is no other suggestion')
     end
   end)
+  return true
 end
 
---- Run one of the server's commands.
----@param command string
----@param on_result? fun(result: any)
-local function execute(command, on_result)
-  ask('workspace/executeCommand', { command = command, arguments = {} }, on_result or function() end)
+--- Show the next suggestion for this place.
+---@return boolean shown
+function M.next()
+  return cycle(1)
 end
 
---- Lines in a window that floats by the cursor and closes when the cursor moves.
----@param lines string[]
----@param title string
-local function float(lines, title)
-  vim.lsp.util.open_floating_preview(lines, '', { border = 'rounded', title = ' ' .. title .. ' ', focus = false })
-end
-
---- How an explanation reads.
----@param why table
----@return string[]
-local function explained(why)
-  local lines = {}
-  for _, line in ipairs(why.lines) do
-    local score = type(line.score) == 'number' and ('%.3f'):format(line.score) or '  -  '
-    table.insert(lines, ('%-6s %s  %s'):format(line.source, score, line.text))
-    for _, reason in ipairs(line.reasons) do
-      table.insert(lines, '         ' .. reason)
-    end
-    if type(line.draft) == 'string' and line.draft ~= line.text then
-      table.insert(lines, '         the draft was: ' .. vim.trim(line.draft))
-    end
-  end
-  for _, request in ipairs(why.requests) do
-    table.insert(lines, ('request: %s %s in %.0f ms'):format(request.tier, request.outcome, request.latency_ms))
-  end
-  local stages = {}
-  for stage, ms in pairs(why.timing_ms) do
-    table.insert(stages, ('%s %.0f ms'):format(stage:gsub('_', ' '), ms))
-  end
-  table.sort(stages)
-  table.insert(lines, table.concat(stages, ', '))
-  if why.note ~= '' then
-    table.insert(lines, why.note)
-  end
-  return lines
+--- Show the one before.
+---@return boolean shown
+function M.previous()
+  return cycle(-1)
 end
 
 --- Take the suggestion away and tell the server that it was not wanted: it is not shown again at this place, and the
 --- server is more ready to ask the target there.
+---@return boolean dismissed
 function M.dismiss()
-  if not M.supported() then
+  local bufnr, backend = buffer(), ghost.backend()
+  local shown = backend.shown(bufnr)
+  if not shown then
+    return false
+  end
+  backend.clear(bufnr)
+  server.tell('egate.dismissed', { shown.id })
+  return true
+end
+
+---@type table<egate.Action, fun(): boolean>
+local actions = {
+  accept = function()
+    return M.take('full')
+  end,
+  accept_line = function()
+    return M.take('line')
+  end,
+  accept_word = function()
+    return M.take('word')
+  end,
+  next = M.next,
+  previous = M.previous,
+  dismiss = M.dismiss,
+  trigger = M.trigger,
+}
+
+--- Run an action at once, as the keys do.
+---@param action egate.Action
+---@return boolean done
+function M.act(action)
+  return actions[action]()
+end
+
+-- ── life ─────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+--- Configure and enable. All options may be left out.
+---@param opts? egate.Options
+function M.setup(opts)
+  config.set(opts)
+  if vim.fn.has(M.NEEDS) == 0 then
+    server.notify('Neovim 0.11 or newer is needed.', vim.log.levels.WARN)
     return
   end
-  local buffer = { bufnr = vim.api.nvim_get_current_buf() }
-  vim.lsp.inline_completion.enable(false, buffer)
-  vim.lsp.inline_completion.enable(true, buffer)
-  execute('egate.dismissed')
+  vim.cmd.runtime('plugin/egate.lua') -- a plugin manager may load us after the start
+  if config.options.settings then
+    vim.lsp.config(server.NAME, { init_options = config.options.settings })
+  end
+  keys.map(config.options.keys, actions)
+  vim.lsp.enable(server.NAME)
 end
 
-local subcommands = {}
-
-function subcommands.accept()
-  M.accept()
+--- Define what needs no setup: the `<Plug>` mappings and the looks.
+function M.define()
+  keys.plugs(actions)
+  local native = vim.fn.hlexists('ComplHint') == 1
+  vim.api.nvim_set_hl(0, 'EgateGhost', { link = native and 'ComplHint' or 'NonText', default = true })
+  vim.api.nvim_set_hl(0, 'EgateGhostHint', { link = native and 'ComplHintMore' or 'MoreMsg', default = true })
 end
 
-function subcommands.dismiss()
-  M.dismiss()
+--- The server serves a buffer from now on.
+---@param client vim.lsp.Client
+---@param bufnr integer
+local function attach(client, bufnr)
+  local backend = ghost.backend()
+  backend.attach(client, bufnr)
+  vim.api.nvim_clear_autocmds({ group = group, buffer = bufnr })
+  -- Neovim closes its menu after the event.
+  local redraw = vim.schedule_wrap(function()
+    if vim.api.nvim_buf_is_valid(bufnr) then
+      backend.redraw(bufnr)
+    end
+  end)
+  vim.api.nvim_create_autocmd({ 'CompleteChanged', 'CompleteDone' }, {
+    group = group,
+    buffer = bufnr,
+    callback = redraw,
+  })
+  if vim.fn.mode() == 'i' and buffer() == bufnr then
+    vim.schedule(function()
+      backend.request(bufnr, ghost.AUTOMATIC) -- no key need be pressed for the first one
+    end)
+  end
 end
 
-function subcommands.why()
-  ask('egate/explain', { textDocument = { uri = vim.uri_from_bufnr(0) } }, function(why)
-    if type(why) ~= 'table' then
-      vim.notify('egate: nothing has been proposed here yet')
+vim.api.nvim_create_autocmd('LspAttach', {
+  group = group,
+  callback = function(event)
+    local client = vim.lsp.get_client_by_id(event.data.client_id)
+    if client and client.name == server.NAME then
+      attach(client, event.buf)
+    end
+  end,
+})
+
+vim.api.nvim_create_autocmd('LspDetach', {
+  group = group,
+  callback = function(event)
+    local client = vim.lsp.get_client_by_id(event.data.client_id)
+    if client and client.name == server.NAME then
+      ghost.backend().detach(event.buf)
+      vim.api.nvim_clear_autocmds({ group = group, buffer = event.buf })
+    end
+  end,
+})
+
+menu.watch(group, function()
+  ghost.backend().redraw(buffer())
+end)
+
+--- The target's answer came late. Ask again if the cursor is still at that place or has typed along from it.
+---@param params { textDocument: { uri: string }, position: lsp.Position, id: string }
+function M.on_upgraded(params)
+  vim.schedule(function()
+    local bufnr, backend = buffer(), ghost.backend()
+    local client = server.client(bufnr)
+    if not client or not text.typing(bufnr) or vim.uri_from_bufnr(bufnr) ~= params.textDocument.uri then
       return
     end
-    float(explained(why), 'why this suggestion')
-  end)
-end
-
-function subcommands.status()
-  ask('egate/status', vim.empty_dict(), function(now)
-    local target = type(now.target) == 'string' and now.target or 'none: nothing leaves this machine'
-    vim.notify(('egate: %s %s\nmodel: %s\ntarget: %s'):format(now.state, now.reason, now.model, target))
-  end)
-end
-
-function subcommands.stats()
-  execute('egate.stats', function(stats)
-    local lines = {}
-    for name, value in pairs(stats) do
-      local shown = value == math.floor(value) and ('%d'):format(value) or ('%.3f'):format(value)
-      table.insert(lines, ('%-28s %s'):format(name:gsub('_', ' '), shown))
+    local shown = backend.shown(bufnr)
+    local now = vim.lsp.util.make_position_params(0, client.offset_encoding).position
+    local same = now.line == params.position.line and now.character == params.position.character
+    if (shown and shown.index == 1 and shown.id == tostring(params.id)) or same then
+      backend.request(bufnr, ghost.AUTOMATIC)
     end
-    table.sort(lines)
-    float(lines, 'since the start')
   end)
 end
 
-function subcommands.toggle()
-  execute('egate.toggle', function(on)
-    vim.notify('egate: ' .. (on and 'on' or 'off'))
-  end)
-end
+--- The server told its state.
+M.on_status = state.set
 
-function subcommands.pause()
-  local paused = status ~= nil and status.state == 'paused'
-  ask('workspace/executeCommand', { command = 'egate.pauseTarget', arguments = { not paused } }, function()
-    vim.notify('egate: ' .. (paused and 'the target is asked again' or 'local only'))
-  end)
-end
+--- For a statusline: the state, and the share of today's lines that the target wrote. Empty without a server.
+M.statusline = state.statusline
 
-function subcommands.restart()
-  execute('egate.restart')
-end
+--- The newest state that the server told, as docs/protocol.md has it; nil without a server.
+M.status = state.get
 
-function subcommands.log()
-  local state = vim.env.XDG_STATE_HOME or vim.fs.joinpath(vim.env.HOME or '', '.local', 'state')
-  vim.cmd.tabedit(vim.fs.joinpath(state, 'egate-lsp', 'log', 'server.log'))
-end
+--- The command that starts the server.
+M.command = server.command
 
---- The names that `:Egate` takes.
----@return string[]
-function M.subcommands()
-  local names = vim.tbl_keys(subcommands)
-  table.sort(names)
-  return names
-end
-
---- Run `:Egate NAME`.
----@param name string
-function M.run(name)
-  local subcommand = subcommands[name]
-  if not subcommand then
-    vim.notify(('egate: there is no `:Egate %s`; try: %s'):format(name, table.concat(M.subcommands(), ', ')))
-    return
-  end
-  subcommand()
-end
+--- The running client, if there is one.
+M.client = server.client
 
 return M
