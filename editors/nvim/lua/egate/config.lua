@@ -7,7 +7,7 @@ local M = {}
 ---@class egate.Options
 ---@field cmd? string[] How to start the server; default: { 'egate-lsp', 'serve' }.
 ---@field settings? table Settings of the server, see `:help egate-settings`.
----@field keys? table<egate.Action, string> Keys of insert mode. None by default. They keep their meaning when nothing is shown.
+---@field keys? table<egate.Action, string> Keys of insert mode, none by default; free when nothing is shown.
 ---@field filetypes_off? string[] Filetypes that get no completions.
 ---@field menu? 'hide'|'show' While a completion menu is open: hide the ghost text (default), or show both.
 ---@field ghost_text? 'auto'|'native'|'own' Who draws: Neovim's vim.lsp.inline_completion, or this plug-in.
