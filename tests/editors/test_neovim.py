@@ -750,21 +750,29 @@ def test_a_late_answer_of_the_target_is_shown_without_a_key_and_without_a_blink(
 
 
 @pytest.mark.live
-def test_a_crash_of_the_engine_and_a_restart(tmp_path: Path, version: str) -> None:
+def test_a_crash_of_the_engine_costs_nothing_and_a_restart_starts_another(tmp_path: Path, version: str) -> None:
     model = model_file("SmolLM2-135M-Instruct.Q4_1.gguf")
-    settings = {"draft": {"model": str(model)}, "cascade": {"deadline_ms": 60_000}}
+    settings = {"draft": {"model": str(model), "max_lines": 1}, "cascade": {"deadline_ms": 60_000}}
     file = opened(tmp_path, "def add(a, b):\n    return a + b\n\n\nprint(add(1, \n")
     with neovim(tmp_path, file, version=version, init=ordinary_init(tmp_path, settings)) as nvim:
-        nvim.until("(require('egate').status() or {}).state == 'ready'")
         editor = psutil.Process(nvim.lua("return vim.fn.getpid()"))
-        engine = next(
-            child for child in editor.children(recursive=True) if "engine_worker" in " ".join(child.cmdline())
-        )
-        engine.kill()
-        nvim.until("require('egate').status().state ~= 'ready'")
-        nvim.keys(":Egate restart<CR>")
-        nvim.until("require('egate').status().state == 'ready'")
+
+        def engines() -> list[psutil.Process]:
+            found = editor.children(recursive=True)
+            return [child for child in found if "engine_worker" in " ".join(child.cmdline())]
+
         nvim.keys("GA2")
+        nvim.until("require('egate').shown() ~= nil")
+        (first,) = engines()
+        first.kill()
+        first.wait(60)
+        nvim.keys("<Esc>:%d<CR>idef sub(a, b):<CR>return a")
+        nvim.until("require('egate').shown() ~= nil")
+        (second,) = engines()
+        nvim.keys("<Esc>:Egate restart<CR>")
+        second.wait(60)
+        nvim.until("require('egate').status().state == 'ready'")
+        nvim.keys("A - ")
         nvim.until("require('egate').shown() ~= nil")
 
 

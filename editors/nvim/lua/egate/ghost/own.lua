@@ -123,7 +123,8 @@ local function draw()
   local tabstop, lines = vim.bo[showing.bufnr].tabstop, vim.split(left, '\n', { plain = true })
   local chunks = {}
   for number, line in ipairs(lines) do
-    chunks[number] = { { text.without_tabs(line, number == 1 and vim.fn.virtcol('.') - 1 or 0, tabstop), 'EgateGhost' } }
+    local start = number == 1 and vim.fn.virtcol('.') - 1 or 0
+    chunks[number] = { { text.without_tabs(line, start, tabstop), 'EgateGhost' } }
   end
   if showing.hint and #showing.items > 1 then
     table.insert(chunks[#chunks], { (' (%d/%d)'):format(showing.index, #showing.items), 'EgateGhostHint' })
