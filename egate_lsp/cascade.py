@@ -459,6 +459,11 @@ class Cascade:
             if flight.path == context.path and not ahead and place.typed_since(flight.place) is None:
                 flight.task.cancel()
 
+    def abandon(self) -> None:
+        """Close all requests under way to the tiers behind the draft."""
+        for flight in self._in_flight:
+            flight.task.cancel()
+
     async def aclose(self) -> None:
         """Cancel what is under way and close the models."""
         flights = [flight.task for flight in self._in_flight]

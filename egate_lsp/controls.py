@@ -39,6 +39,10 @@ class Host(Protocol):
         """Tell the user."""
         ...
 
+    def cancel_completions(self) -> None:
+        """End those under way; they are answered with nothing."""
+        ...
+
     def forget_problems(self) -> None:
         """What was shown to the user may be shown again."""
         ...
@@ -228,6 +232,8 @@ class Controls:
 
     def _pause_target(self, *arguments: Any) -> bool:
         self.target_paused = _switched(arguments, self.target_paused)
+        if self.target_paused:
+            self._host.cancel_completions()  # from now on not one may ask the target
         if self.service is not None:
             self.service.pause_target(self.target_paused)
         self._host.changed()

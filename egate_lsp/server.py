@@ -170,8 +170,7 @@ class EgateServer(LanguageServer):
             return
         self._settings = self._controls.settings = settings
         logs.set_level(settings.log_level)
-        for work in self._running.values():  # they would find their service closed
-            work.cancel()
+        self.cancel_completions()  # they would find their service closed
         former = self._starting
         self._starting = asyncio.get_running_loop().create_task(self._start_service(former), name="egate service")
 
@@ -238,6 +237,11 @@ class EgateServer(LanguageServer):
     def send_partial(self, token: str | int, value: Any) -> None:
         """Send a part of a request's result."""
         self.protocol.notify(types.PROGRESS, types.ProgressParams(token, value))
+
+    def cancel_completions(self) -> None:
+        """End those under way; they are answered with nothing."""
+        for work in self._running.values():
+            work.cancel()
 
     def forget_problems(self) -> None:
         """What was shown to the user may be shown again."""

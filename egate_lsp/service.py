@@ -294,8 +294,11 @@ class Service:
         return self._target_paused
 
     def pause_target(self, paused: bool) -> None:  # noqa: FBT001  # the command's argument, passed on
-        """Keep everything on this machine until told otherwise."""
+        """Keep everything on this machine until told otherwise; requests under way are closed. Completions under way
+        are the caller's to cancel: they may still ask."""
         self._target_paused = paused
+        if paused and self._cascade is not None:
+            self._cascade.abandon()
         if self.status.state in _AT_WORK:
             self._rest()
 

@@ -113,3 +113,20 @@ async def test_who_did_not_ask_for_it_is_not_told(tmp_path: Path) -> None:
             pass
 
         assert upgrades(wire) == []
+
+
+async def test_pausing_the_target_closes_what_is_under_way_to_it(tmp_path: Path) -> None:
+    async with late_target("    better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, {**script(tmp_path, *DRAFT), **options, "cascade": {"deadline_ms": 60_000}})
+        wire.open(DOCUMENT)
+        waiting = wire.ask_inline(1, 4, trigger=2)
+        await play.asked.wait()
+        await wire.call("workspace/executeCommand", {"command": "egate.pauseTarget", "arguments": [True]})
+
+        assert (await wire.reply(waiting))["result"] == {"items": []}
+        (item,) = await wire.inline(1, 4, trigger=2)
+        assert item["insertText"].startswith("sure = 1\n    unsure = 1")
+        play.let.set()
+        await play.gone.wait()
+        assert len(play.requests) == 1
+        assert upgrades(wire) == []

@@ -13,6 +13,7 @@ import numpy as np
 import psutil
 import pytest
 
+from egate_lsp import cascade as cascades
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.config import Draft
 from egate_lsp.errors import EngineDied, ModelLoadError
@@ -222,3 +223,16 @@ async def test_a_line_that_forgets_a_name_is_drafted_anew_with_real_weights() ->
     compile(filled, "filled", "exec")
     assert "res" in completion.text
     assert "switch" in completion.text
+
+
+async def test_there_is_a_choice_of_drafts_with_real_weights(monkeypatch) -> None:
+    monkeypatch.setattr(cascades, "ALTERNATIVES_S", 120.0)  # the machine may be busy
+    text = "def mean(values):\n    total = ║\n    return total / len(values)\n"
+    async with engine() as subject:
+        cascade = Cascade([Tier(subject)], Policy(deadline_s=120.0), Checker())
+        completion = await cascade.complete(drawn(text))
+        others = await cascade.alternatives(drawn(text), completion, 2)
+
+    texts = [completion.text, *(other.text for other in others)]
+    assert len(set(texts)) == len(texts) == 3
+    assert all(len(other.lines) == 1 and other.lines[0].tokens for other in others)
