@@ -68,11 +68,25 @@ A hash table with \"state\", \"reason\", \"hint\", \"model\" and more.")
       (lsp-warn "egate-lsp: %s %s" (gethash "reason" status) (or (gethash "hint" status) "")))
     (force-mode-line-update t)))
 
+(defvar egate--told-missing nil
+  "The program whose absence the user was told of.")
+
+(defun egate--active-p (&rest _)
+  "Is the server wanted in this buffer?  Says so, once, if it is and cannot be."
+  (let ((program (car egate-command)))
+    (cond ((not (apply #'derived-mode-p egate-modes)) nil)
+          ((executable-find program) t)
+          ((equal program egate--told-missing) nil)
+          (t (setq egate--told-missing program)
+             (lsp-warn "egate-lsp: there is no program %s.  Install it (pipx install egate-lsp), or set `egate-command'."
+                       program)
+             nil))))
+
 (lsp-register-client
  (make-lsp-client
   :server-id 'egate
   :new-connection (lsp-stdio-connection (lambda () egate-command))
-  :activation-fn (lambda (&rest _) (apply #'derived-mode-p egate-modes))
+  :activation-fn #'egate--active-p
   :add-on? t
   :multi-root t
   :priority -2

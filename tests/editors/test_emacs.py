@@ -116,6 +116,21 @@ def test_lsp_mode_is_told_of_a_missing_model(tmp_path: Path) -> None:
     assert "egate-lsp models pull" in warning
 
 
+def test_a_missing_server_is_named(tmp_path: Path) -> None:
+    (said,) = emacs.run(
+        tmp_path, "lsp-mode",
+        "(setq lsp-enabled-clients '(egate))",
+        f"(load {json.dumps(str(emacs.FOLDER / 'egate.el'))} nil t)",
+        "(setq egate-command '(\"no-such-egate-lsp\" \"serve\"))",
+        f"(find-file {json.dumps(str(project(tmp_path, TEXT)))})",
+        "(lsp)",
+        """(test-result (with-current-buffer "*Warnings*" (buffer-string)))""",
+    )  # fmt: skip
+
+    assert "there is no program no-such-egate-lsp" in said
+    assert "pipx install egate-lsp" in said
+
+
 def test_eglot_completes(tmp_path: Path) -> None:
     settings = script(tmp_path, ("    retu", SURE))
     (tmp_path / "config.toml").write_text(f'[draft]\nmodel = "{settings["draft"]["model"]}"\n', encoding="utf-8")
