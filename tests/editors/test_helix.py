@@ -205,7 +205,7 @@ async def test_toggle_by_a_workspace_command(tmp_path: Path) -> None:
 
 
 async def test_pause_the_target_by_a_workspace_command(tmp_path: Path) -> None:
-    play = Waiting(stream("rn sure"))
+    play = Waiting(stream(" return sure"))  # it is asked from before the word
     play.release.set()
     async with playing(play) as target:
         settings = {**script(tmp_path, ("    retu", UNSURE)), "target": target, "gate": {"tau": 0.1}}
@@ -219,7 +219,7 @@ async def test_pause_the_target_by_a_workspace_command(tmp_path: Path) -> None:
 
 
 async def test_a_line_by_the_target_says_so(tmp_path: Path) -> None:
-    play = Waiting(stream("rn sure"))
+    play = Waiting(stream(" return sure"))  # it is asked from before the word
     play.release.set()
     async with playing(play) as target:
         settings = {
