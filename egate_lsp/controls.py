@@ -47,6 +47,10 @@ class Host(Protocol):
         """What was shown to the user may be shown again."""
         ...
 
+    def confirm(self, words: str) -> None:
+        """Tell the user that a switch was turned, where the editor does not show it by itself."""
+        ...
+
     def override(self, table: dict[str, Any]) -> None:
         """Lay these settings over all others until the server ends, and start again with them."""
         ...
@@ -219,6 +223,7 @@ class Controls:
     def _toggle(self, *arguments: Any) -> bool:
         self.enabled = _switched(arguments, self.enabled)
         self._host.changed()
+        self._host.confirm("on" if self.enabled else "off")
         return self.enabled
 
     def _toggle_language(self, *arguments: Any) -> bool:
@@ -228,6 +233,7 @@ class Controls:
         on = _switched(arguments[1:], language not in self.languages_off)
         (self.languages_off.discard if on else self.languages_off.add)(language)
         self._host.changed()
+        self._host.confirm(f"{language} {'on' if on else 'off'}")
         return on
 
     def _pause_target(self, *arguments: Any) -> bool:
@@ -237,6 +243,7 @@ class Controls:
         if self.service is not None:
             self.service.pause_target(self.target_paused)
         self._host.changed()
+        self._host.confirm("target paused, all stays on this machine" if self.target_paused else "target in use")
         return self.target_paused
 
     async def _restart(self, *_arguments: Any) -> None:

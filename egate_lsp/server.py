@@ -252,6 +252,12 @@ class EgateServer(LanguageServer):
         log.warning("shown to the user: %s", error.explanation)
         self.window_show_message(types.ShowMessageParams(types.MessageType.Error, f"egate-lsp: {error.explanation}"))
 
+    def confirm(self, words: str) -> None:
+        """Tell the user that a switch was turned. Helix and coc.nvim show no result of a command; whoever follows our
+        status shows it."""
+        if not self._declares("egateStatus"):
+            self.window_show_message(types.ShowMessageParams(types.MessageType.Info, f"egate-lsp: {words}"))
+
     def _show_once(self, message: str, kind: types.MessageType = types.MessageType.Warning) -> None:
         log.warning("shown to the user: %s", message)
         if message not in self._shown_problems:

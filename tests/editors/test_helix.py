@@ -202,6 +202,8 @@ async def test_toggle_by_a_workspace_command(tmp_path: Path) -> None:
         assert await editor.complete() == {"isIncomplete": False, "items": []}
         assert await editor.command("egate.toggle") is True
         assert len((await editor.complete())["items"]) == 1
+        # Helix shows no result of a command, but messages in its status line.
+        assert editor.wire.messages() == ["egate-lsp: off", "egate-lsp: on"]
 
 
 async def test_pause_the_target_by_a_workspace_command(tmp_path: Path) -> None:
