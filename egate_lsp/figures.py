@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import asdict, dataclass, field
-from datetime import date, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp.records import percentile
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from egate_lsp.records import RequestRecord, SuggestionRecord
 
 SHARES = (0.5, 0.9, 0.95, 0.99)
+_UNITS = {"day": 86_400.0, "hour": 3600.0, "5 minutes": 300.0}
 SOURCES = ("draft", "target", "merged")
 
 
@@ -82,10 +83,14 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
-class Day:
-    """One local day; `deferred` and `wanted` are shares of lines, None where there is none to tell."""
+class Step:
+    """A stretch of time; `deferred` and `wanted` are shares of lines, None where there is none to tell.
 
-    day: str
+    Attributes:
+        label: its beginning in local time: "2026-11-25", "11-25 14:00" or "11-25 14:05".
+    """
+
+    label: str
     shown: Shown
     asked: Asked
     lines_judged: int
@@ -98,7 +103,8 @@ class Figures:
     """All of it.
 
     Attributes:
-        days: every day from the first to the last, without gaps.
+        first, last: in local time, "2026-11-25 14:05".
+        unit: "day", "hour" or "5 minutes": how long each of the steps is, which have no gaps.
         latency: milliseconds by share of the suggestions, for each source and "all".
     """
 
@@ -109,7 +115,8 @@ class Figures:
     by_source: tuple[Shown, ...]
     asked: Asked
     by_model: tuple[Asked, ...]
-    days: tuple[Day, ...]
+    unit: str
+    steps: tuple[Step, ...]
     lines_judged: int
     deferred: float | None
     wanted: float | None
@@ -121,24 +128,29 @@ class Figures:
 
 
 def figures(
-    suggestions: Sequence[SuggestionRecord], requests: Sequence[RequestRecord], first: str, last: str
+    suggestions: Sequence[SuggestionRecord], requests: Sequence[RequestRecord], since: float, until: float
 ) -> Figures:
-    """Of the records of the days from `first` to `last` (YYYY-MM-DD)."""
+    """Of the records made from `since` to `until`, in seconds since 1970; steps begin with the first of them."""
+    moments = [each.shown_at for each in suggestions] + [each.started for each in requests]
+    since = max(since, min(moments, default=until))
+    until = max([until, *moments])
+    unit = _unit(until - since)
     shown = [each for each in suggestions if each.shown]
     deferred, wanted, judged = _deferred(suggestions)
     return Figures(
-        first,
-        last,
+        _local(since, "%Y-%m-%d %H:%M"),
+        _local(until, "%Y-%m-%d %H:%M"),
         _shown("all", shown),
         tuple(sorted(_grouped(shown, lambda each: each.language or "?", _shown), key=lambda row: -row.shown)),
         tuple(_shown(name, [each for each in shown if each.source == name]) for name in SOURCES),
-        _asked("all", requests),
+        asked("all", requests),
         tuple(
             sorted(
-                _grouped(requests, lambda each: f"{each.model} at {each.server}", _asked), key=lambda row: -row.requests
+                _grouped(requests, lambda each: f"{each.model} at {each.server}", asked), key=lambda row: -row.requests
             )
         ),
-        tuple(_days(suggestions, requests, first, last)),
+        unit,
+        tuple(_steps(suggestions, requests, since, until, unit)),
         judged,
         deferred,
         wanted,
@@ -178,7 +190,8 @@ def _kept(taken: Sequence[tuple[int, float | None]]) -> Kept:
     return Kept(len(known), sum(size * share for size, share in known) / chars if chars else None)
 
 
-def _asked(name: str, records: Sequence[RequestRecord]) -> Asked:
+def asked(name: str, records: Sequence[RequestRecord]) -> Asked:
+    """The sums of these requests."""
     costs = [each.cost for each in records if each.cost is not None]
     return Asked(
         name,
@@ -195,22 +208,37 @@ def _asked(name: str, records: Sequence[RequestRecord]) -> Asked:
     )
 
 
-def _days(
-    suggestions: Sequence[SuggestionRecord], requests: Sequence[RequestRecord], first: str, last: str
-) -> Iterable[Day]:
+def _steps(
+    suggestions: Sequence[SuggestionRecord], requests: Sequence[RequestRecord], since: float, until: float, unit: str
+) -> Iterable[Step]:
     made: dict[str, list[SuggestionRecord]] = defaultdict(list)
-    asked: dict[str, list[RequestRecord]] = defaultdict(list)
+    sent: dict[str, list[RequestRecord]] = defaultdict(list)
     for suggestion in suggestions:
-        made[suggestion.day].append(suggestion)
+        made[_label(suggestion.shown_at, unit)].append(suggestion)
     for request in requests:
-        asked[request.day].append(request)
-    day, end = date.fromisoformat(first), date.fromisoformat(last)
-    while day <= end:
-        name = day.isoformat()
-        deferred, wanted, judged = _deferred(made[name])
-        shown = _shown(name, [each for each in made[name] if each.shown])
-        yield Day(name, shown, _asked(name, asked[name]), judged, deferred, wanted)
-        day += timedelta(days=1)
+        sent[_label(request.started, unit)].append(request)
+    # By steps shorter than the unit, so that no change of the clocks skips one.
+    stride = _UNITS[unit] / 2
+    moments = (since + stride * at for at in range(int((until - since) / stride) + 1))
+    for label in dict.fromkeys([*(_label(moment, unit) for moment in moments), _label(until, unit)]):
+        deferred, wanted, judged = _deferred(made[label])
+        shown = _shown(label, [each for each in made[label] if each.shown])
+        yield Step(label, shown, asked(label, sent[label]), judged, deferred, wanted)
+
+
+def _unit(span: float) -> str:
+    """The longest that gives a fair number of steps."""
+    return "day" if span > 3 * _UNITS["day"] else "hour" if span > 6 * _UNITS["hour"] else "5 minutes"
+
+
+def _label(moment: float, unit: str) -> str:
+    if unit == "5 minutes":
+        moment -= moment % _UNITS[unit]
+    return _local(moment, {"day": "%Y-%m-%d", "hour": "%m-%d %H:00"}.get(unit, "%m-%d %H:%M"))
+
+
+def _local(moment: float, form: str) -> str:
+    return datetime.fromtimestamp(moment).astimezone().strftime(form)
 
 
 def _deferred(records: Sequence[SuggestionRecord]) -> tuple[float | None, float | None, int]:

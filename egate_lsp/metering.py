@@ -119,7 +119,7 @@ class MeteredModel:
         """With what the reply told of itself, or an estimate."""
         measured = "prompt_tokens" in usage and not usage.get("estimated")
         size = int(usage.get("bytes_out", record.bytes_out))
-        tokens_in = int(usage["prompt_tokens"]) if measured else prices.tokens(size)
+        tokens_in = int(usage["prompt_tokens"]) if measured else prices.tokens(record.bytes_out)
         tokens_out = int(usage.get("generated_tokens", prices.tokens(len(received))))
         if record.outcome == "failed" and not received and not measured:
             tokens_in = tokens_out = 0  # nobody charges for an error

@@ -17,18 +17,18 @@ RINGS: list[set[str]] = [
     },
     {
         "models.logprobs", "models.frames",
-        "records",
+        "records", "stats_words",
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "menu", "render", "models", "models.fim", "progress", "editor_options",
     },
     {
         "models.dialects", "models.keys",
-        "prices", "kept", "ledger_file", "figures",
+        "prices", "kept", "ledger_file", "figures", "plots",
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
         "models.healing", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
-    {"ledger", "syntax", "models.connection"},
+    {"stats_html", "stats_terminal", "ledger", "syntax", "models.connection"},
     {"budget", "explain_view", "names", "pace"},
     {"metering", "chronicle", "assess", "pace_file"},
     {
@@ -61,9 +61,9 @@ RINGS: list[set[str]] = [
         "evaluation.startup", "evaluation.repair_cost", "evaluation.fault_alarms",
     },
     {"cli"},
-    {"cli.settings", "cli.config_file", "cli.probe"},
+    {"cli.spans", "cli.settings", "cli.config_file", "cli.probe"},
     {"cli.bench_gate"},
-    {"cli.serve", "cli.complete", "cli.models", "cli.doctor", "cli.bench", "cli.calibrate"},
+    {"cli.serve", "cli.ledger", "cli.stats", "cli.complete", "cli.models", "cli.doctor", "cli.bench", "cli.calibrate"},
     {"cli.demo"},
     {"__main__"},
 ]  # fmt: skip
@@ -98,7 +98,7 @@ OWNERS = {
 
 PURE = {
     "models.presets", "models.frames", "models.dialects",
-    "records", "prices", "kept", "figures",
+    "records", "prices", "kept", "figures", "plots", "stats_html", "stats_words",
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",

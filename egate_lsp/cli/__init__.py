@@ -18,6 +18,8 @@ _COMMANDS = {
     "models": "egate_lsp.cli.models",
     "doctor": "egate_lsp.cli.doctor",
     "calibrate": "egate_lsp.cli.calibrate",
+    "stats": "egate_lsp.cli.stats",
+    "ledger": "egate_lsp.cli.ledger",
     "bench": "egate_lsp.cli.bench",
 }
 

@@ -8,7 +8,6 @@ are counted on their way, so that no reply, error page or compressed bomb can fi
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import json
 import re
 import ssl
@@ -32,6 +31,7 @@ from egate_lsp.errors import (
     TargetUntrusted,
 )
 from egate_lsp.models.dialects import address
+from egate_lsp.records import is_loopback
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
@@ -289,17 +289,6 @@ def _port(url: str) -> int | None:
         return urlsplit(url).port
     except ValueError:
         return None
-
-
-def is_loopback(url: str) -> bool:
-    """True if the address is this machine's own."""
-    host = urlsplit(url).hostname or ""
-    if host == "localhost" or host.endswith(".localhost"):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
 
 
 def proxy_for(url: str) -> str | None:

@@ -19,6 +19,7 @@ class Frames:
 
     Attributes:
         done: the server has said that nothing follows.
+        received: bytes that came.
     """
 
     def __init__(self) -> None:
@@ -28,6 +29,7 @@ class Frames:
         self._size = 0
         self._count = 0
         self.done = False
+        self.received = 0
 
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The objects that are complete now.
@@ -35,6 +37,7 @@ class Frames:
         Raises:
             TargetReplyError: it is a web page, not JSON, or larger than any reply.
         """
+        self.received += len(data)
         self._rest += data
         if not self._kind and not self._sniff():
             return []

@@ -77,8 +77,9 @@ class OpenAITarget:
         return True
 
     def usage(self) -> dict[str, float]:
-        """Of the last request: prompt_tokens, generated_tokens, bytes_out; cached_tokens and cost (US dollars) where
-        the server tells; `estimated` is 1 where it did not count, or was not listened to until it had."""
+        """Of the request that ended last: prompt_tokens, generated_tokens; bytes_out and bytes_in, the bodies'
+        sizes; cached_tokens and cost (US dollars) where the server tells; `estimated` is 1 where it did not count, or
+        was not listened to until it had."""
         return self._usage
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncGenerator[Token, None]:
@@ -147,25 +148,29 @@ class OpenAITarget:
     async def _seen(self, ask: Ask) -> AsyncGenerator[Seen, None]:
         """The reply's text as it comes, as tokens where the server tells them."""
         read_chars = len(ask.prompt) or len(ask.prefix) + len(ask.suffix)
-        self._usage = {"prompt_tokens": _tokens(read_chars), "generated_tokens": 0.0, "estimated": 1.0}
+        # Of this request alone: others may be under way.
+        usage = {"prompt_tokens": _tokens(read_chars), "generated_tokens": 0.0, "estimated": 1.0}
         alignment = Alignment()
         total = 0
-        async with aclosing(self._pieces(ask)) as pieces:
-            async for piece in pieces:
-                self._count(piece.usage)
-                total += len(piece.text)
-                if total > MAX_REPLY_CHARS:
-                    raise TargetReplyError("The target's answer does not end.", hint="Lower target.max_tokens.")
-                if piece.text and self._usage.get("estimated"):
-                    # Until the server tells: a chunk is a token. A stream that is closed after the line it was asked
-                    # for never tells.
-                    self._usage["generated_tokens"] += float(max(len(piece.seen), 1))
-                for token in alignment.feed(piece.text, piece.seen):
-                    yield token
-        for token in alignment.end():
-            yield token
+        try:
+            async with aclosing(self._pieces(ask, usage)) as pieces:
+                async for piece in pieces:
+                    _count(piece.usage, usage)
+                    total += len(piece.text)
+                    if total > MAX_REPLY_CHARS:
+                        raise TargetReplyError("The target's answer does not end.", hint="Lower target.max_tokens.")
+                    if piece.text and usage.get("estimated"):
+                        # Until the server tells: a chunk is a token. A stream that is closed after the line it was
+                        # asked for never tells.
+                        usage["generated_tokens"] += float(max(len(piece.seen), 1))
+                    for token in alignment.feed(piece.text, piece.seen):
+                        yield token
+            for token in alignment.end():
+                yield token
+        finally:
+            self._usage = usage
 
-    async def _pieces(self, ask: Ask) -> AsyncGenerator[Piece, None]:
+    async def _pieces(self, ask: Ask, usage: dict[str, float]) -> AsyncGenerator[Piece, None]:
         """What the reply's objects say.
 
         Raises:
@@ -174,7 +179,7 @@ class OpenAITarget:
         frames = Frames()
         sound = finished = spoken = thought = False
         connection = await self.connection()
-        async with aclosing(self._events(connection, ask, frames)) as events:
+        async with aclosing(self._events(connection, ask, frames, usage)) as events:
             async for event in events:
                 piece = self._dialect.read(event, self._top)
                 if piece.error:
@@ -198,7 +203,9 @@ class OpenAITarget:
                 hint="Choose a model that does not think, or turn it off in target.extra_body.",
             )
 
-    async def _events(self, connection: Connection, ask: Ask, frames: Frames) -> AsyncGenerator[dict[str, Any], None]:
+    async def _events(
+        self, connection: Connection, ask: Ask, frames: Frames, usage: dict[str, float]
+    ) -> AsyncGenerator[dict[str, Any], None]:
         """Send it; a field that the server refuses by name is left out, now and later."""
         url = self._dialect.url(self._target.base_url or "")
         while True:
@@ -207,7 +214,8 @@ class OpenAITarget:
                 for key, value in (self._dialect.body(ask) | self._target.extra_body).items()
                 if key not in self._refused
             }
-            self._usage["bytes_out"] = float(len(json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")))
+            size = len(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+            usage["bytes_out"] = usage.get("bytes_out", 0.0) + size
             try:
                 async with aclosing(connection.post(url, body, frames)) as events:
                     async for event in events:
@@ -216,6 +224,8 @@ class OpenAITarget:
             except TargetReplyError as error:
                 if error.status not in {400, 422} or not self._learn(str(error), body):
                     raise
+            finally:
+                usage["bytes_in"] = float(frames.received)
 
     def _learn(self, message: str, body: dict[str, Any]) -> bool:
         """Do without a field that the server's message names. False: there is none."""
@@ -254,15 +264,17 @@ class OpenAITarget:
             self._connection = Connection(self._target.base_url or "", key, self._target.timeout_s)
         return self._connection
 
-    def _count(self, usage: Usage | None) -> None:
-        if usage is None or usage.read is None or usage.written is None:
-            return
-        self._usage.pop("estimated", None)
-        self._usage |= {"prompt_tokens": float(usage.read), "generated_tokens": float(usage.written)}
-        if usage.cached is not None:
-            self._usage["cached_tokens"] = float(usage.cached)
-        if usage.cost is not None:
-            self._usage["cost"] = usage.cost
+
+def _count(told: Usage | None, usage: dict[str, float]) -> None:
+    """Take over what the server counted."""
+    if told is None or told.read is None or told.written is None:
+        return
+    usage.pop("estimated", None)
+    usage |= {"prompt_tokens": float(told.read), "generated_tokens": float(told.written)}
+    if told.cached is not None:
+        usage["cached_tokens"] = float(told.cached)
+    if told.cost is not None:
+        usage["cost"] = told.cost
 
 
 async def _healed(stream: AsyncIterator[Seen], forced: bytes) -> AsyncGenerator[Seen, None]:
