@@ -7,10 +7,10 @@ import time
 from typing import TYPE_CHECKING
 
 from egate_lsp import prices
+from egate_lsp.accounted import AccountedModel
 from egate_lsp.budget import Budget
 from egate_lsp.ledger import Ledger
 from egate_lsp.ledger_file import Caps
-from egate_lsp.metering import MeteredModel
 from egate_lsp.records import day_of
 from egate_lsp.status import Usage
 
@@ -47,10 +47,10 @@ class Accounts:
                 self.ledger, self.budget = self._begin()
             self.ledger.start()
 
-    def metered(self, model: Model, url: str) -> MeteredModel:
+    def accounted(self, model: Model, url: str) -> AccountedModel:
         """The model, with its requests granted and written down."""
         settings = self._settings
-        return MeteredModel(model, url, self.budget, settings.prices, keep_text=settings.ledger.keep_text)
+        return AccountedModel(model, url, self.budget, settings.prices, keep_text=settings.ledger.keep_text)
 
     def usage(self) -> Usage:
         """What was shown and asked today, by all of the user's servers. From memory."""

@@ -93,7 +93,9 @@ class Session:
 
 @asynccontextmanager
 async def session(options: dict[str, Any], *, arguments: Sequence[str] = ()) -> AsyncIterator[Session]:
-    """Start the server as an editor does, with these initializationOptions; shut it down properly at the end."""
+    """Start the server as an editor does, with these initializationOptions; shut it down properly at the end. What is
+    tried here is no work of the user's, so the ledger does not have it, unless the options say otherwise."""
+    options = {"ledger": {"enabled": False}, **options}
     client = LanguageClient("egate-lsp-client", "1")
 
     def shown(params: types.ShowMessageParams) -> None:

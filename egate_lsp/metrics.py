@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from egate_lsp.status import Usage
 from egate_lsp.values import Outcome, Source
 
 if TYPE_CHECKING:
@@ -70,19 +69,6 @@ class Metrics:
             if which is not None:
                 name = _COUNTERS[which]
                 setattr(self, name, getattr(self, name) + amount)
-
-    def usage(self, day: str) -> Usage:
-        """Since the start of the server, as if all of it were of that day."""
-        return Usage(
-            day,
-            lines=self.lines,
-            lines_target=self.lines_target,
-            share=self.lines_target / self.lines if self.lines else 0.0,
-            requests=self.requests,
-            tokens_in=self.target_prompt_tokens,
-            tokens_out=self.target_completion_tokens,
-            estimated=bool(self.requests_uncounted),
-        )
 
     def as_dict(self) -> dict[str, float]:
         """The counters and the rates derived from them."""

@@ -342,7 +342,7 @@ class Service:
         draft = await self._draft()
         tiers = [Tier(draft, draft_rule(settings), settings.draft.max_tokens)]
         if settings.target.base_url:
-            model = self.accounts.metered(open_target(settings), settings.target.base_url)
+            model = self.accounts.accounted(open_target(settings), settings.target.base_url)
             target = Tier(model, Rule(), settings.target.max_tokens, settings.cascade.pause_s)
             target.on_state = self._target_state
             tiers.append(target)

@@ -46,7 +46,7 @@ class Usage:
         day: YYYY-MM-DD, in local time.
         share: of the lines shown, those that a target wrote; 0 to 1.
         tokens_in, tokens_out: of the target.
-        estimated: some server did not count its tokens.
+        estimated: some server did not count its tokens, or was not listened to until it did.
         cost: in `currency`; None where no price is known.
         cap: the most that may be spent in a day; None: no cap.
         warning: for the user, e.g. that the cap is near; else empty.

@@ -30,7 +30,7 @@ RINGS: list[set[str]] = [
     },
     {"stats_html", "stats_terminal", "ledger", "syntax", "models.connection"},
     {"budget", "explain_view", "names", "pace"},
-    {"metering", "chronicle", "assess", "pace_file"},
+    {"accounted", "chronicle", "assess", "pace_file"},
     {
         "accounts", "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal", "explain_text",

@@ -118,10 +118,11 @@ def _spot(spot: tuple[Path, int | None, int | None], line: int | None, column: i
 async def _complete(
     settings: Settings, text: str, offset: int, path: str, language: str
 ) -> tuple[Completion, Gate | None]:
+    from egate_lsp.ledger_file import default_path
     from egate_lsp.service import Service  # here, so that --help stays quick
     from egate_lsp.values import Snapshot
 
-    service = Service(settings)
+    service = Service(settings, ledger_path=default_path())
     try:
         completion = await service.complete(Snapshot(text, offset, path, language), invoked=False)
         rule = service.tiers[0].rule if service.tiers else None

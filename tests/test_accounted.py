@@ -5,11 +5,11 @@ import time
 
 import pytest
 
+from egate_lsp.accounted import AccountedModel
 from egate_lsp.budget import Budget
 from egate_lsp.config import Price
-from egate_lsp.errors import OverBudget, TargetRateLimited, TargetTimeout
+from egate_lsp.errors import OverBudget, TargetMisfit, TargetRateLimited, TargetTimeout
 from egate_lsp.ledger_file import Caps
-from egate_lsp.metering import MeteredModel
 from egate_lsp.models import Limits
 from egate_lsp.prices import cost, most, price_of
 from egate_lsp.records import is_loopback, told, where
@@ -52,10 +52,10 @@ class Played:
 def metered(model: Played, *, caps: Caps = Caps(), url="https://me:pw@api.example.com/v1?k=1", **more):  # noqa: B008
     ledger = Straight()
     ledger.clock.now = time.time()
-    return MeteredModel(model, url, Budget(ledger, caps, clock=Clock(0.0)), PRICES, **more), ledger  # type: ignore
+    return AccountedModel(model, url, Budget(ledger, caps, clock=Clock(0.0)), PRICES, **more), ledger  # type: ignore
 
 
-async def read(model: MeteredModel, most: int = 100) -> str:
+async def read(model: AccountedModel, most: int = 100) -> str:
     text = b""
     stream = model.generate(HOLE, Limits(max_tokens=8, reasons=("pattern: signature", "undefined name 'SENTINEL'")))
     async for token in stream:
@@ -118,6 +118,17 @@ async def test_failures_are_written_down_by_their_kind(error: Exception, outcome
 
     assert (record.outcome, record.detail) == (outcome, detail)
     assert (record.cost == 0.0) is (outcome == "failed")  # a server that was late may have worked
+
+
+async def test_an_answer_that_does_not_fit_is_charged_all_the_same() -> None:
+    model, ledger = metered(Played(usage={"bytes_in": 300.0}, error=TargetMisfit("another word")))
+    with pytest.raises(TargetMisfit):
+        await read(model)
+    (record,) = ledger.file.requests()
+
+    assert (record.outcome, record.detail, record.bytes_in) == ("failed", "TargetMisfit", 300)
+    assert record.cost is not None
+    assert record.cost > 0.0
 
 
 async def test_a_reader_who_has_enough_was_answered_and_one_who_was_cancelled_was_not() -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from egate_lsp.values import FimContext, Token
 
 
-class MeteredModel:
+class AccountedModel:
     """A model at an address."""
 
     def __init__(
@@ -121,8 +121,8 @@ class MeteredModel:
         size = int(usage.get("bytes_out", record.bytes_out))
         tokens_in = int(usage["prompt_tokens"]) if measured else prices.tokens(record.bytes_out)
         tokens_out = int(usage.get("generated_tokens", prices.tokens(len(received))))
-        if record.outcome == "failed" and not received and not measured:
-            tokens_in = tokens_out = 0  # nobody charges for an error
+        if record.outcome == "failed" and not received and not measured and not usage.get("bytes_in"):
+            tokens_in = tokens_out = 0  # nobody charges for an error; an answer that is of no use costs like any other
         cached = int(usage.get("cached_tokens", 0))
         cost = usage.get("cost")
         if cost is None and self._price is not None:
