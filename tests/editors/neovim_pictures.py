@@ -24,19 +24,16 @@ IMAGES = Path(__file__).parents[2] / "docs" / "images"
 ROWS, COLUMNS = 18, 88
 PATIENCE_S = 240.0
 FILE = '''\
-import json
-from pathlib import Path
+import statistics
 
 
-def read_settings(path: Path) -> dict[str, str]:
-    """The settings in a JSON file; none if the file does not exist."""
-    if not path.exists():
-    
+def median(values: list[float]) -> float:
+    """The middle one of the values; of two, their mean."""
 
-def write_settings(path: Path, settings: dict[str, str]) -> None:
-    """Replace the settings in a JSON file."""
-    path.write_text(json.dumps(settings, indent=2))
-'''  # noqa: W293
+
+print(median([3.0, 1.0, 2.0]) == statistics.median([3.0, 1.0, 2.0]))
+'''
+HOLE = 6  # the line that is written
 
 
 class Terminal:
@@ -108,12 +105,11 @@ def main() -> None:
             terminal = Terminal(version, Path(folder), model)
             try:
                 terminal.until("egate: ready")
-                terminal.keys("8GA", "Space", "Space", "Space", "Space")
+                terminal.keys(f"{HOLE}GO", "Space", "Space", "Space", "Space")
                 terminal.until("return")
                 terminal.until("egate: ready")
                 terminal.picture(f"neovim-{version}", f"Neovim {version}")
-                terminal.keys("C-o")
-                terminal.keys(":Egate why", "Enter")
+                terminal.keys("C-o", ":Egate why", "Enter")
                 terminal.until("why this suggestion")
                 terminal.picture(f"neovim-{version}-why", f"Neovim {version}: why this suggestion")
             finally:

@@ -60,7 +60,7 @@ local function row(text)
   return { text = (text:gsub('[%c]', ' ')), marks = {} }
 end
 
---- How an explanation reads.
+--- How an explanation reads. Times and all numbers of each token are on the page (`:Egate why html`).
 ---@param why table as `egate/explain` gives it
 ---@return egate.why.Row[]
 function M.rows(why)
@@ -79,15 +79,7 @@ function M.rows(why)
     end
   end
   for _, request in ipairs(why.requests) do
-    table.insert(rows, row(('asked %s: %s, %.0f ms'):format(request.tier, request.outcome, request.latency_ms)))
-  end
-  local stages = {}
-  for stage, ms in pairs(why.timing_ms) do
-    table.insert(stages, ('%s %.0f ms'):format(stage:gsub('_', ' '), ms))
-  end
-  table.sort(stages)
-  if #stages > 0 then
-    table.insert(rows, row(table.concat(stages, ', ')))
+    table.insert(rows, row(('asked %s: %s'):format(request.tier, request.outcome)))
   end
   if why.note ~= '' then
     table.insert(rows, row(why.note))
