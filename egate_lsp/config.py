@@ -35,6 +35,7 @@ Trigger = Literal[
     "decorator",
     "type-parameters",
 ]
+Mode = Literal["off", "ask", "auto"]
 
 # Files that hold secrets by their nature; .gitignore syntax.
 DEFAULT_NEVER_SEND = (
@@ -247,10 +248,32 @@ class Context(_Section):
 
 
 class Privacy(_Section):
-    """What may never leave the machine."""
+    """What may never leave the machine, whatever [policy] says."""
 
     never_send: tuple[str, ...] = DEFAULT_NEVER_SEND
-    """Patterns in .gitignore syntax. A file that matches is completed by the draft alone."""
+    """Patterns in .gitignore syntax. A file that matches is completed by the models of this machine alone."""
+    gitignored: Literal["keep", "send"] = "keep"
+    """keep: a file that git ignores stays on this machine."""
+    outside_workspace: Literal["keep", "send"] = "keep"
+    """keep: a file outside of the editor's workspace folders, links followed, stays on this machine."""
+    secrets: Literal["stop", "mask", "send"] = "stop"
+    """A secret is found in the text that is about to leave: stop: it stays here; mask: its characters are replaced."""
+
+
+class SendPolicy(_Section):
+    """Whether a model that is not on this machine is asked: off, ask (the user, once for a folder), or auto.
+
+    What is said of a glob counts for more than what is said of a folder, then of a language, then of all.
+    """
+
+    target: Mode = "auto"
+    """Where nothing below says otherwise."""
+    languages: dict[str, Mode] = Field(default_factory=dict)
+    """By LSP identifier."""
+    folders: dict[str, Mode] = Field(default_factory=dict)
+    """By absolute path, or one that begins with ~; of several the innermost."""
+    globs: dict[str, Mode] = Field(default_factory=dict)
+    """By pattern in .gitignore syntax; of several that match, the strictest."""
 
 
 class Ledger(_Section):
@@ -336,6 +359,7 @@ class Settings(_Section):
     budget: Caps = Caps()
     prices: dict[str, Price] = Field(default_factory=dict)
     """By model, by "host:port/model", or by a pattern of either with * and ?."""
+    policy: SendPolicy = SendPolicy()
     models: Models = Models()
     log_level: Literal["error", "warning", "info", "debug"] = "info"
 

@@ -162,8 +162,6 @@ class Withheld(TargetError):
 class OverBudget(Withheld):
     """A cap of [budget] is reached, or cannot be held."""
 
-    state = "ok"
-
 
 class LedgerUnavailable(EgateError):
     """The ledger's file is locked, full, not ours to write, or of a newer version."""

@@ -51,7 +51,7 @@ class Metrics:
         self.lines += len(completion.lines)
         self.lines_target += sum(line.source is Source.TARGET for line in completion.lines)
         for request in completion.requests:
-            self.requests += request.outcome != "cached"
+            self.requests += request.outcome not in {"cached", "withheld"}
             self.requests_failed += request.outcome == "failed"
             self.requests_late += request.outcome == "late"
             self.requests_uncounted += request.outcome == "answered" and request.prompt_tokens is None

@@ -11,7 +11,7 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
-from egate_lsp import __version__, editor_options, logs, lsp_values, pace_file, progress
+from egate_lsp import __version__, asking, consent, editor_options, logs, lsp_values, pace_file, progress
 from egate_lsp.chronicle import Chronicle
 from egate_lsp.controls import ACCEPTED, PROTOCOL_VERSION, Controls
 from egate_lsp.copilot import ACCEPT_COMMAND, Copilot
@@ -54,6 +54,8 @@ class EgateServer(LanguageServer):
         self._overrides: dict[str, Any] = {}
         self._documents: dict[str, Document] = {}
         self._encoding = PositionEncoding.UTF16
+        self._folders: list[str] = []
+        self._asked: set[str] = set()
         self._running: dict[str, asyncio.Task[tuple[Completion, ...]]] = {}
         self._suggestions = Suggestions()
         self._controls = Controls(self, self._suggestions)
@@ -77,6 +79,7 @@ class EgateServer(LanguageServer):
             types.INITIALIZE: self._initialize,
             types.INITIALIZED: self._initialized,
             types.WORKSPACE_DID_CHANGE_CONFIGURATION: self._did_change_configuration,
+            types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: self._did_change_folders,
             "egate/documentHash": self._document_hash,
             **self._controls.requests,
             **self._copilot.features,
@@ -100,6 +103,7 @@ class EgateServer(LanguageServer):
         self._encoding = lsp_values.encoding(params.capabilities)
         # What else Copilot's clients send bare is for Copilot.
         self._editor_options = editor_options.initial(options, bare=not self._copilot.active)
+        self._folders = asking.folders_of(params)
         client = params.client_info
         log.info("egate-lsp %s for %s, %s", __version__, client.name if client else "a client", self._encoding.value)
         if params.process_id is not None:
@@ -190,13 +194,28 @@ class EgateServer(LanguageServer):
             on_status=self._status_changed,
             pace_path=pace_file.default_path(),
             ledger_path=await asyncio.to_thread(_ledger_path),
+            consents_path=consent.default_path(),
         )
         service.on_usage = self.changed
         service.accounts.on_news = lambda text: self._show_once(f"egate-lsp: {text}")
+        service.work_in(self._folders)
+        service.ask_with(self._ask_about)
         service.pause_target(self._controls.target_paused)
         self._controls.service = service
         self.changed()
         await service.start()
+
+    def _did_change_folders(self, params: types.DidChangeWorkspaceFoldersParams) -> None:
+        self._folders = asking.folders_after(self._folders, params.event)
+        if self._service is not None:
+            self._service.work_in(self._folders)
+
+    def _ask_about(self, folder: str) -> None:
+        """The user is asked once about a folder."""
+        if folder not in self._asked and self._service is not None and self._settings is not None:
+            self._asked.add(folder)
+            where = self._settings.target.base_url or ""
+            self._spawn(asking.question(self.window_show_message_request_async, self._service, folder, where))
 
     def override(self, table: dict[str, Any]) -> None:
         """Lay these settings over all others until the server ends."""

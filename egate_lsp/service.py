@@ -16,18 +16,18 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
-import pathspec
-
 from egate_lsp import context as contexts
 from egate_lsp import languages, triggers
 from egate_lsp.accounts import Accounts
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
+from egate_lsp.consent import Consents
 from egate_lsp.errors import ConfigError, EgateError, ModelNotFound
 from egate_lsp.escalate import Tier
 from egate_lsp.feedback import Feedback
 from egate_lsp.gate import Rule
+from egate_lsp.guard import Guard, GuardedModel
 from egate_lsp.merge import rest_of
 from egate_lsp.metrics import Metrics
 from egate_lsp.models import catalogue, store
@@ -38,11 +38,13 @@ from egate_lsp.models.presets import RENDERED
 from egate_lsp.models.scripted import read_script
 from egate_lsp.pace_file import PaceFile
 from egate_lsp.status import State, Status, Usage
+from egate_lsp.terms import Terms
 from egate_lsp.values import Completion, Outcome, Snapshot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from egate_lsp import consent
     from egate_lsp.config import Settings
     from egate_lsp.models import Model
     from egate_lsp.models.catalogue import CatalogueEntry
@@ -89,9 +91,11 @@ class Service:
         on_status: Callable[[Status], None] | None = None,
         pace_path: Path | None = None,
         ledger_path: Path | None = None,
+        consents_path: Path | None = None,
     ) -> None:
         """`pace_path`: where the adaptive tau is kept between sessions; None: tau does not adapt. `ledger_path`: where
-        requests and suggestions are written down; None: in memory."""
+        requests and suggestions are written down; None: in memory. `consents_path`: where the user's answers about
+        folders are kept; None: they hold for this session."""
         self.settings = settings
         self.accounts = Accounts(settings, ledger_path)
         self.accounts.on_change = self._accounts_changed
@@ -103,7 +107,9 @@ class Service:
         self._shown: Continuations[Completion] = Continuations()
         self._last_place: dict[str, Place] = {}
         self._pending: dict[str, _Pending] = {}
-        self._never_send = pathspec.GitIgnoreSpec.from_lines(settings.privacy.never_send)
+        self._consents = Consents(consents_path)
+        self._terms = Terms(settings, self._consents)
+        self._guard = Guard(self._terms, settings.privacy)
         self._cascade: Cascade | None = None
         self._broken: EgateError | None = None
         self._target_paused = False
@@ -132,7 +138,7 @@ class Service:
         building = time.monotonic()
         hole = self._hole(document)
         built_ms = (time.monotonic() - building) * 1000.0
-        private = self.is_private(document.path)
+        kept_here = await self._kept_here(hole)
         before = document.text[: document.offset]
         place = Place(hole.prefix, hole.suffix)
         if self._feedback.seen(document.path, before):
@@ -150,12 +156,13 @@ class Service:
             completion = await self._cascade.complete(
                 hole,
                 invoked=invoked,
-                remote=not private and not self._target_paused,
+                remote=not kept_here,
                 unease=self._feedback.unease(document.path, before),
             )
             completion.timing_ms["context"] = built_ms
-            if private and self.settings.target.base_url and not completion.note:
-                completion = dataclasses.replace(completion, note="this file matches privacy.never_send: draft only")
+            if kept_here and not completion.note:
+                note = f"{kept_here}: models of this machine only"
+                completion = dataclasses.replace(completion, note=note)
             whole = completion if invoked else self._extending(document.path, place, completion)
             completion = dataclasses.replace(whole, lines=rest_of(whole.lines, len(typed))) if typed else whole
             self._remember(document.path, _Pending(place, hole, whole, completion))
@@ -251,9 +258,30 @@ class Service:
         rule, pace = self._cascade.tiers[0].rule, self._cascade.pace
         return rule if pace is None else dataclasses.replace(rule, tau=pace.tau)
 
-    def is_private(self, path: str) -> bool:
-        """True if a privacy pattern matches the path: nothing of it may leave the machine."""
-        return bool(path) and self._never_send.match_file(path.replace("\\", "/").lstrip("/"))
+    def work_in(self, folders: Sequence[str]) -> None:
+        """The editor's workspace folders: files outside of them stay on this machine, if there are any."""
+        self._terms.folders = tuple(folders)
+
+    def ask_with(self, on_question: Callable[[str], None]) -> None:
+        """Call this with a folder when the first of its lines would leave and [policy] says to ask; with the same
+        folder again until `answered`."""
+        self._guard.on_question = on_question
+
+    def answered(self, folder: str, answer: consent.Answer | None) -> None:
+        """What the user said of a folder; None: closed the question, so the folder stays local for this session."""
+        if answer is None:
+            self._consents.not_now(folder)
+        else:
+            self._consents.answer(folder, answer)
+
+    async def _kept_here(self, hole: FimContext) -> str:
+        """Why nothing of this document may leave, for the user; "" if it may, or the user is yet to be asked."""
+        if not any(tier.model.remote for tier in self.tiers):
+            return ""
+        if self._target_paused:
+            return "the target is paused"
+        permission = await self._guard.permission(hole.file, hole.language)
+        return permission.reason if permission.verdict == "no" else ""
 
     def happened(self, outcome: Outcome, path: str, instead_of: Outcome | None = None) -> None:
         """What the user did with the last suggestion of this document; `instead_of` was told of it before, by mistake.
@@ -296,7 +324,7 @@ class Service:
     def pause_target(self, paused: bool) -> None:  # noqa: FBT001  # the command's argument, passed on
         """Keep everything on this machine until told otherwise; requests under way are closed. Completions under way
         are the caller's to cancel: they may still ask."""
-        self._target_paused = paused
+        self._target_paused = self._guard.paused = paused
         if paused and self._cascade is not None:
             self._cascade.abandon()
         if self.status.state in _AT_WORK:
@@ -334,7 +362,9 @@ class Service:
         draft = self._cascade.tiers[0].model
         if isinstance(draft, EngineProcess):
             draft.start()
-        else:
+        if any(tier.model.remote for tier in self._cascade.tiers):
+            await self._guard.warm_up()
+        if not isinstance(draft, EngineProcess):
             self._rest()
 
     async def _tiers(self) -> Sequence[Tier]:
@@ -342,7 +372,8 @@ class Service:
         draft = await self._draft()
         tiers = [Tier(draft, draft_rule(settings), settings.draft.max_tokens)]
         if settings.target.base_url:
-            model = self.accounts.accounted(open_target(settings), settings.target.base_url)
+            accounted = self.accounts.accounted(open_target(settings), settings.target.base_url)
+            model = GuardedModel(accounted, self._guard)
             target = Tier(model, Rule(), settings.target.max_tokens, settings.cascade.pause_s)
             target.on_state = self._target_state
             tiers.append(target)

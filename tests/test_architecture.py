@@ -19,7 +19,7 @@ RINGS: list[set[str]] = [
         "models.logprobs", "models.frames",
         "records", "stats_words",
         "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
-        "menu", "render", "models", "models.fim", "progress", "editor_options",
+        "menu", "render", "models", "models.fim", "progress", "editor_options", "git_ignore", "consent", "secret_scan",
     },
     {
         "models.dialects", "models.keys",
@@ -28,8 +28,8 @@ RINGS: list[set[str]] = [
         "models.healing", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
-    {"stats_html", "stats_terminal", "ledger", "syntax", "models.connection"},
-    {"budget", "explain_view", "names", "pace"},
+    {"stats_html", "stats_terminal", "ledger", "syntax", "models.connection", "terms"},
+    {"budget", "guard", "explain_view", "names", "pace"},
     {"accounted", "chronicle", "assess", "pace_file"},
     {
         "accounts", "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
@@ -42,7 +42,7 @@ RINGS: list[set[str]] = [
     },
     {"cascade"},
     {"service"},
-    {"protocol", "client", "controls"},
+    {"protocol", "client", "controls", "asking"},
     {"copilot"},
     {"server"},
     {"transport"},
@@ -85,14 +85,15 @@ OWNERS = {
     "rapidfuzz": {"evaluation.calibrating", "kept"},
     "sklearn": {"evaluation.calibrating"},
     "tomlkit": {"cli.config_file"},
-    "pygls": {"server", "protocol", "client", "progress"},
-    "lsprotocol": {"server", "protocol", "client", "progress", "lsp_values"},
+    "pygls": {"server", "protocol", "client", "progress", "asking"},
+    "lsprotocol": {"server", "protocol", "client", "progress", "lsp_values", "asking"},
     "httpx2": {"models.sources", "models.connection"},
     "keyring": {"models.keys"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
     "filelock": {"ledger_file", "models.store"},
-    "pathspec": {"service", "evaluation.sources"},
+    "pathspec": {"terms", "git_ignore", "evaluation.sources"},
+    "detect_secrets": {"secret_scan"},
     "websockets": {"transport"},
 }
 
@@ -102,7 +103,7 @@ PURE = {
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
     "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view", "explain_html",
-    "explain_terminal", "explain_text", "menu", "models.logprobs", "status", "suggestions",
+    "explain_terminal", "explain_text", "menu", "models.logprobs", "status", "suggestions", "secret_scan",
     "editor_options",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}

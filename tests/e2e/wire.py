@@ -43,6 +43,8 @@ class Wire:
         self.replies: dict[Any, list[dict[str, Any]]] = {}
         self.sent_ids: list[Any] = []
         self.notifications: list[dict[str, Any]] = []
+        self.requests: list[dict[str, Any]] = []  # from the server
+        self.answers: dict[str, Any] = {}  # to them, by method; otherwise null
         self.orphans: list[dict[str, Any]] = []  # error replies without an id
         self._changed = asyncio.Condition()
         self._next = 0
@@ -60,7 +62,8 @@ class Wire:
 
     def _take(self, message: dict[str, Any]) -> None:
         if "method" in message and "id" in message:
-            self.send({"jsonrpc": "2.0", "id": message["id"], "result": None})
+            self.requests.append(message)
+            self.send({"jsonrpc": "2.0", "id": message["id"], "result": self.answers.get(message["method"])})
         elif "method" in message:
             self.notifications.append(message)
         elif message["id"] is None:
@@ -99,10 +102,18 @@ class Wire:
         assert "error" not in reply, reply
         return reply["result"]
 
-    async def initialize(self, capabilities: dict[str, Any], options: dict[str, Any] | None = None) -> Any:
+    async def initialize(
+        self, capabilities: dict[str, Any], options: dict[str, Any] | None = None, *, root: Path | None = None
+    ) -> Any:
         result = await self.call(
             "initialize",
-            {"processId": os.getpid(), "rootUri": None, "capabilities": capabilities, "initializationOptions": options},
+            {
+                "processId": os.getpid(),
+                "rootUri": None,
+                "workspaceFolders": [{"uri": root.as_uri(), "name": root.name}] if root else None,
+                "capabilities": capabilities,
+                "initializationOptions": options,
+            },
         )
         self.notify("initialized", {})
         return result
@@ -131,12 +142,12 @@ class Wire:
 
 
 @asynccontextmanager
-async def server(tmp_path: Path, *arguments: str, shut_down: bool = True):
+async def server(tmp_path: Path, *arguments: str, shut_down: bool = True, cwd: Path | None = None):
     """The real server over stdio. At the end: every request had exactly one reply, no process stays, exit code 0."""
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "egate_lsp", "serve", "--log-file", str(tmp_path / "server.log"), "--log-level", "debug",
-        *arguments,
-        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
+        sys.executable, "-P", "-m", "egate_lsp", "serve",
+        "--log-file", str(tmp_path / "server.log"), "--log-level", "debug", *arguments,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL, cwd=cwd,
     )  # fmt: skip
     wire = Wire(process)
     children: list[psutil.Process] = []
