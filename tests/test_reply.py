@@ -115,7 +115,7 @@ def holes(draw):
     indent = len(line) - len(line.lstrip())
     # At the line's start, after its indentation, or after a word that is long enough to be told from others.
     word = indent + len(re.match(r"\S+ ?", line[indent:]).group())
-    at = draw(st.sampled_from([0, indent] + ([word] if 4 <= word - indent and word < len(line) - 3 else [])))
+    at = draw(st.sampled_from([0, indent] + ([word] if word - indent >= 4 and word < len(line) - 3 else [])))
     prefix = "\n".join([*lines[:index], line[:at]])
     suffix = "\n".join(["", *lines[index + 1 :]])
     hint = line[at : max(indent, at)] + "draft"
@@ -136,7 +136,7 @@ AFTER = ["", "\n\nThis line does what is wanted.", "\n"]
 @st.composite
 def misbehaved(draw):
     """A hole, the reply of a model with several bad habits, and the line that the reply holds."""
-    context, rest, hint, lines, index, at = draw(holes())
+    context, rest, hint, lines, index, _at = draw(holes())
     line = lines[index]
     habit = draw(st.sampled_from(["rest", "line", "echo", "whole file", "whole line and more"]))
     below = draw(st.integers(0, 4))
