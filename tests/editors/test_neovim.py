@@ -627,7 +627,7 @@ def test_command_line_completion_and_a_wrong_name(tmp_path: Path, version: str) 
 )
 def test_a_wrong_option_is_named(tmp_path: Path, version: str, options: str, complaint: str) -> None:
     file = opened(tmp_path, "x = \n")
-    with neovim(tmp_path, file, version=version, init=ordinary_init(tmp_path, {}), served=False) as nvim:
+    with neovim(tmp_path, file, version=version, init=ordinary_init(tmp_path, script(tmp_path))) as nvim:
         assert complaint in nvim.lua(f"return select(2, pcall(require('egate').setup, {{ {options} }}))")
 
 
