@@ -10,7 +10,7 @@ ANSWER = [("return", 0.1), (" 42", 0.1), ("\n", 0.1)]
 DOCUMENT = "def answer():\n    \n"
 STATUS_KEYS = {
     "state", "reason", "hint", "model", "target", "progress", "enabled", "targetPaused", "languagesOff", "logFile",
-    "today",
+    "today", "targetState", "targetReason",
 }  # fmt: skip
 
 
