@@ -430,7 +430,12 @@ class Cascade:
 
     def _launch(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> _InFlight:
         place, index = run.place(), len(run.lines)
-        asking = rewrite_line(behind, run.here(), index, hint=hint, reasons=reasons)
+        here, policy = run.here(), self.policy
+
+        def known(text: str) -> Assessment:  # of this place, also when the run has gone on
+            return assess(here, text, self.checker, enabled=policy.triggers, patterns=policy.patterns)
+
+        asking = rewrite_line(behind, here, index, hint=hint, reasons=reasons, assess=known)
         task = asyncio.create_task(asking, name="egate target")
         flight = _InFlight(place, run.context.path, task)
         self._in_flight.append(flight)

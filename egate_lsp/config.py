@@ -169,6 +169,76 @@ class Target(_Section):
         return value
 
 
+class Tier(Draft, Target):
+    """One of [[tiers]]: a GGUF file on this machine, by the keys of [draft], or with base_url or preset a model at an
+    address, by the keys of [target]. The first drafts; each further one answers what the one before deferred."""
+
+    score: Score | None = None
+    """As in [gate]; none: what is said there. The last tier defers nothing."""
+    measure: Measure | None = None
+    """As in [gate]."""
+    tau: float | None = Field(None, ge=0, le=float("inf"), allow_inf_nan=True)
+    """As in [gate]; none: from deferral_rate."""
+    deferral_rate: float | None = Field(None, ge=0, le=1)
+    """Share of the lines that this tier writes which it defers; none: as in [gate]."""
+
+    @model_validator(mode="after")
+    def _keys_fit(self) -> Tier:
+        if "model" not in self.model_fields_set:
+            raise ValueError("model is missing: a catalogue name, a path, or the name that the server knows it by")
+        others = Draft.model_fields.keys() - Target.model_fields.keys() - _OF_BOTH
+        if not self.base_url:
+            others = Target.model_fields.keys() - Draft.model_fields.keys()
+        for key in sorted(others & self.model_fields_set):
+            here = "at an address (base_url)" if self.base_url else "on this machine, as there is no base_url"
+            raise ValueError(f"{key} is of no use: this model is {here}")
+        return self
+
+    def as_draft(self) -> Draft:
+        """What there is to say of a model on this machine; of one at an address its name and caps."""
+        return Draft.model_validate(self._set(Draft))
+
+    def as_target(self, *, drafts: bool, defers: bool) -> Target:
+        """What there is to say of a model at an address. One that drafts is asked for text to go on with, not in a
+        conversation, and for as many tokens as [draft] says; one that defers tells its probabilities."""
+        known = self._set(Target)
+        if drafts:
+            known.setdefault("max_tokens", Draft().max_tokens)
+            if "preset" not in known:
+                known.setdefault("api", "fim")
+        if defers:
+            known.setdefault("probabilities", DRAFT_PROBABILITIES)
+        return Target.model_validate(known)
+
+    def _set(self, section: type[BaseModel]) -> dict[str, Any]:
+        return {key: getattr(self, key) for key in self.model_fields_set & section.model_fields.keys()}
+
+
+_OF_BOTH = {"max_lines", "repairs"}
+# So many likeliest tokens' probabilities place the entropy within 0.003 nats (docs/gate.md).
+DRAFT_PROBABILITIES = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Rung:
+    """A tier as the settings come to describe it, whether by [draft] and [target] or by [[tiers]].
+
+    Attributes:
+        draft: of a model on this machine; None for one at an address.
+        target: of a model at an address; None for one on this machine.
+        gate: by which its lines are judged; not used of the last.
+    """
+
+    draft: Draft | None
+    target: Target | None
+    gate: Gate
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.draft.model if self.draft is not None else self.target.model if self.target is not None else ""
+
+
 class Pattern(_Section):
     """A regular expression that defers the lines in which it is found."""
 
@@ -349,6 +419,8 @@ class Models(_Section):
 class Settings(_Section):
     """All settings, resolved."""
 
+    tiers: tuple[Tier, ...] = ()
+    """Two tiers or more, in place of [draft] and [target]; one alone drafts without a target."""
     draft: Draft = Draft()
     target: Target = Target()
     gate: Gate = Gate()
@@ -362,6 +434,37 @@ class Settings(_Section):
     policy: SendPolicy = SendPolicy()
     models: Models = Models()
     log_level: Literal["error", "warning", "info", "debug"] = "info"
+
+    @model_validator(mode="after")
+    def _shorthand(self) -> Settings:
+        """[draft] and [target] are those of the tiers, for what asks for a draft and a target."""
+        if self.tiers:
+            remote = next((rung.target for rung in self.rungs()[1:] if rung.target is not None), Target())
+            object.__setattr__(self, "draft", self.tiers[0].as_draft())
+            object.__setattr__(self, "target", remote)
+        return self
+
+    def rungs(self) -> tuple[Rung, ...]:
+        """The tiers, the draft first."""
+        if not self.tiers:
+            first = Rung(self.draft, None, self.gate)
+            return (first, Rung(None, self.target, self.gate)) if self.target.base_url else (first,)
+        found = []
+        for index, tier in enumerate(self.tiers):
+            own = {key: value for key in ("score", "measure", "tau", "deferral_rate")
+                   if (value := getattr(tier, key)) is not None}  # fmt: skip
+            if "deferral_rate" in own:
+                own.setdefault("tau", None)  # a tau for all does not count against a tier's own rate
+            gate = self.gate.model_copy(update=own)
+            target = None
+            if tier.base_url:
+                target = tier.as_target(drafts=index == 0, defers=index < len(self.tiers) - 1)
+            found.append(Rung(None if target else tier.as_draft(), target, gate))
+        return tuple(found)
+
+    def addresses(self) -> list[str]:
+        """Where text may go: those of the tiers that are not on this machine."""
+        return [rung.target.base_url for rung in self.rungs() if rung.target is not None and rung.target.base_url]
 
 
 @dataclass(frozen=True, slots=True)
@@ -420,6 +523,9 @@ def resolve(sources: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Settings,
         clean, found = _cleaned(_snake(table), origin)
         problems += found
         merged = _overlaid(merged, clean)
+    if merged.get("tiers") and (unused := [key for key in ("draft", "target") if merged.get(key)]):
+        named = " and ".join(f"[{key}]" for key in unused)
+        problems.append(Problem("settings", "tiers", f"stands in place of {named}, which is not used"))
     return Settings.model_validate(merged), problems
 
 
@@ -451,9 +557,17 @@ def _drop(table: dict[str, Any], location: list[str]) -> list[str]:
     """Remove what `location` names, or the nearest thing above it; returns the key removed."""
     node: Any = table
     for depth, part in enumerate(location):
+        if isinstance(node, list) and part.isdigit() and int(part) < len(node):
+            if depth < len(location) - 1 and isinstance(node[int(part)], dict):
+                node = node[int(part)]
+                if location[depth + 1] in node:
+                    continue
+            # A tier that cannot be used leaves no cascade that the user has meant.
+            _drop(table, location[:depth])
+            return location
         if not isinstance(node, dict) or part not in node:
             return _drop(table, location[:depth]) if depth else location
-        if depth == len(location) - 1 or not isinstance(node[part], dict):
+        if depth == len(location) - 1 or not isinstance(node[part], dict | list):
             del node[part]
             return location[: depth + 1]
         node = node[part]
@@ -474,6 +588,8 @@ def _snake_section(section: type[BaseModel], table: Mapping[str, Any]) -> dict[s
         inner = field.annotation if field else None
         if isinstance(value, dict) and isinstance(inner, type) and issubclass(inner, BaseModel):
             result[name] = _snake_section(inner, value)
+        elif isinstance(value, list) and name == "tiers" and section is Settings:
+            result[name] = [_snake_section(Tier, each) if isinstance(each, dict) else each for each in value]
         else:
             result[name] = dict(value) if isinstance(value, dict) else value
     return result

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from egate_lsp.assess import Assessment
     from egate_lsp.models import Model
+    from egate_lsp.pace import Pace
     from egate_lsp.values import FimContext
 
 FAILURES_BEFORE_PAUSE = 3
@@ -43,6 +44,7 @@ class Tier:
 
     Attributes:
         rule: defers this tier's own line to the next tier; tau = inf for the last.
+        pace: sets tau for this tier's lines behind the draft; None: the rule has the one that holds.
         max_tokens: cap for one line.
         first_pause_s: length of the first pause.
         failures: failed requests in a row.
@@ -62,6 +64,7 @@ class Tier:
     paused_until: float = 0.0
     last_error: str = ""
     state: str = "ok"
+    pace: Pace | None = None
     on_state: Callable[[Tier], None] = field(default=lambda _tier: None, repr=False, compare=False)
     _trying: bool = False
 
@@ -125,10 +128,12 @@ async def rewrite_line(
     *,
     hint: str = "",
     reasons: tuple[str, ...] = (),
+    assess: Callable[[str], Assessment] | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Ask the tiers for the line directly after `context.prefix`; a tier that is itself unsure defers to the next.
-    `reasons` are why the draft's line, `hint`, was deferred.
+    `reasons` are why the draft's line, `hint`, was deferred; `assess` tells the faults of a line here: they count when
+    a tier's own line is judged, and a later tier's line that is worse is refused.
 
     Never raises but for cancellation: a tier that fails is passed over.
     """
@@ -174,12 +179,33 @@ async def rewrite_line(
         if not line.complete and not line.text.strip():
             reason = f"{tier.model.name}: {TargetReplyError('an empty line')}"
             continue
+        if best is not None and assess is not None:
+            refused = refusal(context, best[0].text, line.text, assess(best[0].text), assess(line.text))
+            if refused:
+                reason = f"written by {best[1]}: {tier.model.name} {refused}"
+                continue
         best = (line, tier.model.name)
-        if judge(line, tier.rule).verdict is Verdict.KEEP:
+        reason = f"written by {tier.model.name}"
+        if tier is tiers[-1] or not _defers(tier, line, None if assess is None else assess(line.text)):
             break
     if best is None:
         return Answer(None, "", reason, tuple(requests))
-    return Answer(best[0], best[1], f"written by {best[1]}", tuple(requests))
+    if not reason.startswith("written by"):  # the tier that was asked after it could not answer
+        reason = f"written by {best[1]}; {reason}"
+    return Answer(best[0], best[1], reason, tuple(requests))
+
+
+def _defers(tier: Tier, line: DraftLine, known: Assessment | None) -> bool:
+    """Does a tier behind the draft leave its own line to the next one?"""
+    rule = tier.rule if tier.pace is None else replace(tier.rule, tau=tier.pace.tau)
+    if known is None:
+        gated = judge(line, rule)
+    else:
+        gated = judge(line, rule, comment=known.comment, extra=known.signals, faults=known.faults)
+    deferred = gated.verdict is Verdict.DEFER
+    if tier.pace is not None and gated.score is not None:
+        tier.pace.saw(gated.weighed, deferred=deferred)
+    return deferred
 
 
 def refusal(context: FimContext, draft: str, line: str, of_draft: Assessment, of_line: Assessment) -> str:

@@ -214,7 +214,7 @@ class EgateServer(LanguageServer):
         """The user is asked once about a folder."""
         if folder not in self._asked and self._service is not None and self._settings is not None:
             self._asked.add(folder)
-            where = self._settings.target.base_url or ""
+            where = " or ".join(self._settings.addresses())
             self._spawn(asking.question(self.window_show_message_request_async, self._service, folder, where))
 
     def override(self, table: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.consent import Consents
-from egate_lsp.errors import ConfigError, EgateError, ModelNotFound
+from egate_lsp.errors import ConfigError, EgateError, ModelNotFound, Withheld
 from egate_lsp.escalate import Tier
 from egate_lsp.feedback import Feedback
 from egate_lsp.gate import Rule
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from egate_lsp import consent
-    from egate_lsp.config import Settings
+    from egate_lsp.config import Draft, Rung, Settings, Target
     from egate_lsp.models import Model
     from egate_lsp.models.catalogue import CatalogueEntry
     from egate_lsp.models.sources import Progress
@@ -100,7 +100,8 @@ class Service:
         self.accounts = Accounts(settings, ledger_path)
         self.accounts.on_change = self._accounts_changed
         self.on_usage: Callable[[], None] = lambda: None
-        self._pace_file = _pace_file(settings, pace_path)
+        self._pace_path = pace_path
+        self._paces: list[tuple[PaceFile, Pace]] = []
         self._on_status = on_status or (lambda _status: None)
         self._metrics = Metrics()
         self._feedback = Feedback()
@@ -139,6 +140,8 @@ class Service:
         hole = self._hole(document)
         built_ms = (time.monotonic() - building) * 1000.0
         kept_here = await self._kept_here(hole)
+        if kept_here and self.tiers[0].model.remote:
+            return Completion(note=f"no completion: {kept_here}, and the draft is not on this machine")
         before = document.text[: document.offset]
         place = Place(hole.prefix, hole.suffix)
         if self._feedback.seen(document.path, before):
@@ -159,6 +162,9 @@ class Service:
                 remote=not kept_here,
                 unease=self._feedback.unease(document.path, before),
             )
+        except Withheld as error:  # the draft is not on this machine
+            return Completion(note=f"no completion: {error}")
+        else:
             completion.timing_ms["context"] = built_ms
             if kept_here and not completion.note:
                 note = f"{kept_here}: models of this machine only"
@@ -170,8 +176,8 @@ class Service:
             self._metrics.add(completion)
         finally:
             self._leave()
-        if self._pace_file is not None and self._cascade.pace is not None:
-            self._pace_file.keep(self._cascade.pace)
+        for file, pace in self._paces:
+            file.keep(pace)
         return completion
 
     async def alternatives(self, document: Snapshot, shown: Completion, count: int) -> list[Completion]:
@@ -314,7 +320,7 @@ class Service:
     def wanted_share(self) -> float | None:
         """The share of lines that is to be deferred; None if tau is set instead, or there is no target."""
         gate = self.settings.gate
-        return None if gate.tau is not None or not self.settings.target.base_url else gate.deferral_rate
+        return None if gate.tau is not None or len(self.settings.rungs()) < 2 else gate.deferral_rate
 
     @property
     def target_paused(self) -> bool:
@@ -342,8 +348,9 @@ class Service:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         if self._cascade is not None:
-            if self._pace_file is not None and self._cascade.pace is not None:
-                self._pace_file.keep(self._cascade.pace, now=True)
+            for file, pace in self._paces:
+                file.keep(pace, now=True)
+            self._paces = []
             await self._cascade.aclose()
             self._cascade = None
         await self.accounts.aclose()
@@ -352,7 +359,8 @@ class Service:
     async def _open(self) -> None:
         try:
             checker = await asyncio.to_thread(_checker) if self.settings.gate.syntax else None
-            self._cascade = Cascade(await self._tiers(), _policy(self.settings), checker, self._pace())
+            tiers = await self._tiers()
+            self._cascade = Cascade(tiers, _policy(self.settings), checker, tiers[0].pace)
             self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error
@@ -368,33 +376,55 @@ class Service:
             self._rest()
 
     async def _tiers(self) -> Sequence[Tier]:
-        settings = self.settings
-        draft = await self._draft()
-        tiers = [Tier(draft, draft_rule(settings), settings.draft.max_tokens)]
-        if settings.target.base_url:
-            accounted = self.accounts.accounted(open_target(settings), settings.target.base_url)
-            model = GuardedModel(accounted, self._guard)
-            target = Tier(model, Rule(), settings.target.max_tokens, settings.cascade.pause_s)
-            target.on_state = self._target_state
-            tiers.append(target)
+        rungs = self.settings.rungs()
+        tiers = []
+        for index, rung in enumerate(rungs):
+            last = index == len(rungs) - 1
+            try:
+                model = await self._model(rung, drafts=index == 0)
+            except EgateError as error:
+                if index == 0 or rung.draft is None:
+                    raise
+                # Completions go on without it.
+                log.warning("tier %d cannot be opened: %s", index, error)
+                self._report("error", str(error), hint=error.hint)
+                continue
+            cap = rung.draft.max_tokens if rung.draft is not None else rung.target.max_tokens if rung.target else 0
+            rule = Rule() if last and index else rule_of(rung, self.settings)
+            tier = Tier(model, rule, cap, self.settings.cascade.pause_s)
+            tier.pace = None if last else self._pace(rung, index)
+            if index and rung.target is not None:
+                tier.on_state = self._target_state
+            tiers.append(tier)
         return tiers
 
-    def _pace(self) -> Pace | None:
-        if self._pace_file is None:
-            return None
-        points = calibration_of(self.settings).taus.get(draft_rule(self.settings).name, ())
-        return self._pace_file.start(self.settings.gate.deferral_rate, points)
-
-    async def _draft(self) -> Model:
-        settings = self.settings
+    async def _model(self, rung: Rung, *, drafts: bool) -> Model:
+        """A tier's model, not yet loading. One at an address is behind the guard and in the accounts."""
+        if rung.target is not None:
+            target = open_address(rung.target, self.settings)
+            return GuardedModel(self.accounts.accounted(target, rung.target.base_url or ""), self._guard)
+        assert rung.draft is not None
+        on_state = self._engine_state if drafts else None
         try:
-            return await open_draft(settings, on_state=self._engine_state)
+            return await open_local(rung.draft, self.settings, on_state=on_state)
         except ModelNotFound:
-            entry = catalogue.known(settings.models).get(settings.draft.model)
-            if not settings.models.auto_pull or entry is None:
+            entry = catalogue.known(self.settings.models).get(rung.draft.model)
+            if not self.settings.models.auto_pull or entry is None:
                 raise
         await self._fetch(entry)
-        return await open_draft(settings, on_state=self._engine_state)
+        return await open_local(rung.draft, self.settings, on_state=on_state)
+
+    def _pace(self, rung: Rung, index: int) -> Pace | None:
+        """The controller of a tier's rate, where it was left; None where tau is fixed or nothing is to be kept."""
+        gate = rung.gate
+        if self._pace_path is None or not gate.adaptive or gate.tau is not None:
+            return None
+        rule = rule_of(rung, self.settings).name
+        place = f", tier {index}" if index else ""
+        file = PaceFile(self._pace_path, f"{rung.name}, {rule}, {gate.deferral_rate}{place}")
+        pace = file.start(gate.deferral_rate, calibration_for(rung, self.settings).taus.get(rule, ()))
+        self._paces.append((file, pace))
+        return pace
 
     async def _fetch(self, entry: CatalogueEntry) -> Path:
         loop = asyncio.get_running_loop()
@@ -463,24 +493,31 @@ class Service:
 
 
 async def open_draft(settings: Settings, *, on_state: Callable[[EngineState], None] | None = None) -> Model:
-    """The draft model of the settings, not yet loading.
+    """The draft model of the settings; see `open_local`."""
+    return await open_local(settings.draft, settings, on_state=on_state)
+
+
+async def open_local(
+    draft: Draft, settings: Settings, *, on_state: Callable[[EngineState], None] | None = None
+) -> Model:
+    """A model on this machine, not yet loading.
 
     Raises:
         ModelNotFound: its file is not here.
         ConfigError: it is a script that cannot be read.
     """
-    name = settings.draft.model
+    name = draft.model
     if name.startswith(SCRIPTED):
         return read_script(Path(name.removeprefix(SCRIPTED)), name="scripted")
     path = await asyncio.to_thread(store.locate, name, settings.models)
     entry = catalogue.known(settings.models).get(name)
     order = entry.fim_order if entry else FimOrder.SUFFIX_FIRST
-    if settings.draft.fim_order != "auto":
-        order = FimOrder(settings.draft.fim_order)
+    if draft.fim_order != "auto":
+        order = FimOrder(draft.fim_order)
     return EngineProcess(
         entry.name if entry else path.stem,
         path,
-        settings.draft,
+        draft,
         marks=entry.fim if entry else None,
         order=order,
         on_state=on_state,
@@ -488,15 +525,20 @@ async def open_draft(settings: Settings, *, on_state: Callable[[EngineState], No
 
 
 def open_target(settings: Settings) -> OpenAITarget:
-    """The target of the settings. Nothing is sent yet.
+    """The target of the settings; see `open_address`."""
+    return open_address(settings.target, settings)
+
+
+def open_address(target: Target, settings: Settings) -> OpenAITarget:
+    """A model at an address. Nothing is sent yet.
 
     Raises:
         ConfigError, ModelNotFound: the settings do not fit together.
     """
-    fim = catalogue.find(settings.target.fim_model, settings.models) if settings.target.api in RENDERED else None
+    fim = catalogue.find(target.fim_model, settings.models) if target.api in RENDERED else None
     order = fim.fim_order if fim else FimOrder.PREFIX_ONLY
     vocabulary = fim.vocabulary if fim else 0
-    return OpenAITarget(settings.target, marks=fim.fim if fim else None, order=order, vocabulary=vocabulary)
+    return OpenAITarget(target, marks=fim.fim if fim else None, order=order, vocabulary=vocabulary)
 
 
 def _checker() -> Checker:
@@ -507,7 +549,9 @@ def _checker() -> Checker:
 
 
 def _target_name(settings: Settings) -> str | None:
-    return settings.target.model if settings.target.base_url else None
+    """Of the last tier; None where the draft is alone."""
+    rungs = settings.rungs()
+    return rungs[-1].name if len(rungs) > 1 else None
 
 
 def _policy(settings: Settings) -> Policy:
@@ -528,25 +572,28 @@ def _policy(settings: Settings) -> Policy:
     )
 
 
-def _pace_file(settings: Settings, path: Path | None) -> PaceFile | None:
-    gate = settings.gate
-    if path is None or not gate.adaptive or gate.tau is not None or not settings.target.base_url:
-        return None
-    return PaceFile(path, f"{settings.draft.model}, {draft_rule(settings).name}, {gate.deferral_rate}")
-
-
 def calibration_of(settings: Settings) -> Calibration:
-    """What is known of the draft model: the user's own measurement over what is shipped for it, or for the default."""
-    model = settings.draft.model
-    base = shipped(model) or shipped(FALLBACK_CALIBRATION) or Calibration()
-    own = settings.gate.calibrations.get(model)
+    """What is known of the draft model; see `calibration_for`."""
+    return calibration_for(settings.rungs()[0], settings)
+
+
+def calibration_for(rung: Rung, settings: Settings) -> Calibration:
+    """What is known of a tier's model: the user's own measurement over what is shipped for it, or for the default."""
+    alike = rung.target.fim_model if rung.target is not None else ""
+    base = shipped(rung.name) or shipped(alike) or shipped(FALLBACK_CALIBRATION) or Calibration()
+    own = settings.gate.calibrations.get(rung.name)
     return Calibration(own.taus, own.weights, own.note).over(base) if own else base
 
 
 def draft_rule(settings: Settings) -> Rule:
-    """The draft tier's rule: tau as set, or from the wanted deferral rate by the model's calibration."""
-    gate = settings.gate
-    known = calibration_of(settings)
+    """The draft tier's rule; see `rule_of`."""
+    return rule_of(settings.rungs()[0], settings)
+
+
+def rule_of(rung: Rung, settings: Settings) -> Rule:
+    """A tier's rule: tau as set, or from the wanted deferral rate by the model's calibration."""
+    gate = rung.gate
+    known = calibration_for(rung, settings)
     weights = known.weights if gate.score == "learned" else {}
     rule = Rule(gate.score, math.inf, gate.lookahead_tokens, gate.top_k, gate.measure, weights)
     tau = gate.tau

@@ -1,0 +1,281 @@
+"""More than two tiers, tiers of either kind, and a draft that is not on this machine."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import pytest
+
+from egate_lsp.config import Settings, resolve
+from egate_lsp.errors import TargetUnavailable
+from egate_lsp.escalate import Tier, rewrite_line
+from egate_lsp.gate import Rule
+from egate_lsp.models.scripted import Rule as Said
+from egate_lsp.models.scripted import ScriptedModel
+from egate_lsp.pace import Pace
+from egate_lsp.service import Service, Snapshot
+from egate_lsp.values import FimContext
+from tests.test_openai_target import HANG, Play
+
+HOLE = FimContext("def add(a, b):\n", "\n", "a.py", "python")
+
+
+def resolved(**tables) -> Settings:
+    settings, problems = resolve([("test", tables)])
+    assert problems == []
+    return settings
+
+
+# ── settings ────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_draft_and_target_are_the_two_tiers() -> None:
+    settings = resolved(draft={"model": "a"}, target={"base_url": "http://x/v1", "model": "b"}, gate={"tau": 0.3})
+
+    assert [(rung.name, rung.target is not None) for rung in settings.rungs()] == [("a", False), ("b", True)]
+    assert settings.rungs()[0].gate.tau == 0.3
+    assert [rung.name for rung in resolved().rungs()] == ["qwen2.5-coder-0.5b"]
+
+
+def test_tiers_of_either_kind_with_gates_of_their_own() -> None:
+    settings = resolved(
+        gate={"tau": 0.5, "score": "max"},
+        tiers=[
+            {"model": "small", "deferralRate": 0.4, "maxLines": 3, "threads": 2},
+            {"model": "middle", "score": "mean", "measure": "entropy"},
+            {"model": "big", "base_url": "http://x:1/v1", "api": "suffix"},
+        ],
+    )
+    small, middle, big = settings.rungs()
+
+    assert (small.gate.tau, small.gate.deferral_rate, small.gate.score) == (None, 0.4, "max")
+    assert (middle.gate.tau, middle.gate.score, middle.gate.measure) == (0.5, "mean", "entropy")
+    assert small.draft is not None
+    assert (small.draft.max_lines, small.draft.threads) == (3, 2)
+    assert big.target is not None
+    assert big.target.probabilities == 0
+    assert settings.draft == small.draft
+    assert settings.target == big.target
+    assert settings.addresses() == ["http://x:1/v1"]
+
+
+def test_a_draft_at_an_address_tells_its_probabilities_and_goes_on() -> None:
+    settings = resolved(tiers=[{"model": "d", "base_url": "http://x/v1", "max_lines": 4}, {"model": "t"}])
+    target = settings.rungs()[0].target
+
+    assert target is not None
+    assert (target.api, target.max_tokens, target.probabilities) == ("fim", 256, 10)
+    assert settings.draft.max_lines == 4
+    assert settings.target.base_url is None
+
+
+@pytest.mark.parametrize(
+    ("tiers", "key", "words"),
+    [
+        ([{"model": "a"}, {"model": "b", "tau": "high"}], "tiers.1.tau", "number"),
+        ([{"model": "a", "colour": 1}], "tiers.0.colour", "is not a setting"),
+        ([{"tau": 0.1}], "tiers.0", "model is missing"),
+        ([{"model": "a", "api": "fim"}], "tiers.0", "api is of no use"),
+        ([{"model": "a", "base_url": "http://x/v1", "threads": 2}], "tiers.0", "threads is of no use"),
+        ([{"model": "a"}, 7], "tiers.1", "dictionary"),
+        ("a, b", "tiers", "tuple"),
+    ],
+)
+def test_a_wrong_key_of_a_tier_is_named(tiers, key: str, words: str) -> None:
+    settings, problems = resolve([("editor", {"tiers": tiers, "log_level": "debug"})])
+
+    assert [problem.key for problem in problems] == [key]
+    assert words in str(problems[0])
+    assert settings.log_level == "debug"
+    assert len(settings.tiers) == (len(tiers) if key.count(".") == 2 else 0)
+
+
+def test_tiers_beside_draft_and_target_are_a_problem() -> None:
+    settings, problems = resolve([("user file", {"draft": {"model": "x"}}), ("editor", {"tiers": [{"model": "a"}]})])
+
+    assert [str(problem) for problem in problems] == ["settings: tiers: stands in place of [draft], which is not used"]
+    assert settings.draft.model == "a"
+
+
+# ── asking ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def model(name: str, text: str, nats: float, **more) -> ScriptedModel:
+    return ScriptedModel([Said("", ((text, nats), ("\n", 0.0)), **more)], name=name)
+
+
+async def asked(*tiers: Tier, assess=None):
+    return await rewrite_line(tiers, HOLE, 0, assess=assess)
+
+
+async def test_a_sure_middle_tier_answers_and_an_unsure_one_defers() -> None:
+    rule = Rule("max", 0.5)
+    last = model("last", "    return a + b", 0.0)
+    sure = await asked(Tier(model("middle", "    return a", 0.1), rule), Tier(last))
+    assert (sure.tier, sure.line.text, last.asked) == ("middle", "    return a", [])
+
+    unsure = await asked(Tier(model("middle", "    return a", 5.0), rule), Tier(last))
+    assert (unsure.tier, unsure.line.text) == ("last", "    return a + b")
+    assert [request.tier for request in unsure.requests] == ["middle", "last"]
+
+
+async def test_the_middle_tiers_line_stays_where_the_last_fails() -> None:
+    failing = model("last", "", 0.0, error=TargetUnavailable("gone"))
+    answer = await asked(Tier(model("middle", "    return a", 5.0), Rule("max", 0.5)), Tier(failing))
+
+    assert (answer.tier, answer.line.text) == ("middle", "    return a")
+    assert answer.reason == "written by middle; last: gone"
+
+
+async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
+    from egate_lsp.assess import assess
+    from egate_lsp.syntax import Checker
+
+    checker = Checker()
+
+    def known(text: str):
+        return assess(HOLE, text, checker, enabled=(), patterns=())
+
+    rule = Rule("max", 0.4)
+    faulty = Tier(model("middle", "    return a b", 0.1), rule)  # sure of a line that does not parse
+    answer = await asked(faulty, Tier(model("last", "    return a + b", 0.0)), assess=known)
+    assert answer.tier == "last"
+
+    unsure = Tier(model("middle", "    return a + b", 6.0), rule)
+    answer = await asked(unsure, Tier(model("last", "    return a b", 0.0)), assess=known)
+    assert (answer.tier, answer.line.text) == ("middle", "    return a + b")
+    assert "last gave a line that adds a syntax error" in answer.reason
+
+
+async def test_a_tiers_own_rate_is_held() -> None:
+    pace = Pace.start(0.2, (), {}, days=0.0)
+    tier = Tier(model("middle", "    return a", 5.0), Rule("max", math.inf), pace=pace)
+    for _ in range(4):
+        await asked(tier, Tier(model("last", "x", 0.0)))
+
+    assert pace.lines == 4
+
+
+# ── the service ─────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def script(tmp_path: Path, name: str, text: str, nats: float) -> str:
+    path = tmp_path / f"{name}.json"
+    path.write_text(json.dumps([{"after": "", "tokens": [[text, nats], ["\n", 0.1]]}]))
+    return f"scripted:{path}"
+
+
+def told(*tokens: tuple[str, float]):
+    """A reply of /v1/completions with probabilities, as llama-server shapes them."""
+    chunks = []
+    for text, p in tokens:
+        top = [{"token": text, "logprob": math.log(p)}, {"token": "?", "logprob": math.log((1 - p) / 2)}]
+        entry = {"token": text, "logprob": math.log(p), "bytes": list(text.encode()), "top_logprobs": top}
+        choice = {"index": 0, "text": text, "finish_reason": None, "logprobs": {"content": [entry]}}
+        chunks.append(f"data: {json.dumps({'choices': [choice]})}\n\n".encode())
+    chunks.append(b'data: {"choices":[{"index":0,"text":"","finish_reason":"stop"}]}\n\ndata: [DONE]\n\n')
+    return 200, "text/event-stream", chunks
+
+
+@asynccontextmanager
+async def serving(tmp_path: Path, play: Play, *further: dict, **first):
+    server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+    draft = {"model": "shared", "base_url": url, "timeout_s": 60, "tau": 0.3, "score": "max", "measure": "entropy"}
+    settings = resolved(tiers=[{**draft, **first}, *further], cascade={"invoked_deadline_ms": 60_000})
+    service = Service(settings)
+    try:
+        yield service
+    finally:
+        await service.aclose()
+        server.close()
+        await server.wait_closed()
+
+
+async def complete(service: Service, path: str = "/p/main.py"):
+    return await service.complete(Snapshot("x = \n", 4, path, "python"), invoked=True)
+
+
+@pytest.mark.parametrize(("p", "text"), [(0.999, "1"), (0.3, "22")])
+async def test_a_draft_at_an_address_is_gated_by_the_probabilities_it_tells(
+    tmp_path: Path, p: float, text: str
+) -> None:
+    play = Play(told(("1", p), ("\n", 0.999)))
+    async with serving(tmp_path, play, {"model": script(tmp_path, "t", "22", 0.1)}) as service:
+        completion = await complete(service)
+
+    assert completion.text == text
+    (request,) = play.requests
+    assert request["logprobs"] == 10
+    assert request["prompt"].endswith("x =")  # rendered and healed here
+    assert "<|fim_suffix|>" in request["prompt"]
+
+
+async def test_nothing_of_a_private_file_is_drafted_elsewhere(tmp_path: Path) -> None:
+    play = Play(told(("1", 0.9)))
+    async with serving(tmp_path, play, {"model": script(tmp_path, "t", "here", 0.1)}) as service:
+        completion = await complete(service, "/p/.env")
+
+    assert (completion.text, play.requests) == ("", [])
+    assert (
+        completion.note == "no completion: this file matches privacy.never_send, and the draft is not on this machine"
+    )
+
+
+async def test_a_secret_leaves_no_draft_either(tmp_path: Path) -> None:
+    play = Play(told(("1", 0.9)))
+    async with serving(tmp_path, play) as service:
+        text = 'key = "AKIAIOSFODNN7EXAMPLE"\nx = \n'
+        completion = await service.complete(Snapshot(text, len(text) - 1, "/p/main.py", "python"), invoked=True)
+
+    assert (completion.text, play.requests) == ("", [])
+    assert "AWS Access Key" in completion.note
+
+
+async def test_a_cancelled_draft_closes_its_socket(tmp_path: Path) -> None:
+    play = Play(HANG)
+    async with serving(tmp_path, play) as service:
+        work = asyncio.create_task(complete(service))
+        await play.asked.wait()
+        work.cancel()
+        await asyncio.gather(work, return_exceptions=True)
+        async with asyncio.timeout(60):
+            await play.gone.wait()
+
+
+async def test_a_private_file_may_use_a_second_model_of_this_machine(tmp_path: Path) -> None:
+    settings = resolved(
+        tiers=[
+            {"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1},
+            {"model": script(tmp_path, "t", "better", 5.0), "tau": 0.1},
+            {"model": "never", "base_url": "http://127.0.0.1:9/v1"},
+        ]
+    )
+    service = Service(settings)
+    try:
+        completion = await complete(service, "/p/.env")
+    finally:
+        await service.aclose()
+
+    assert completion.text == "better"
+    assert [request.remote for request in completion.requests] == [False]
+
+
+async def test_a_second_tier_without_its_file_costs_only_itself(tmp_path: Path) -> None:
+    states = []
+    settings = resolved(
+        models={"cache_dir": str(tmp_path)},
+        tiers=[{"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1}, {"model": "qwen2.5-coder-1.5b"}],
+    )
+    service = Service(settings, on_status=states.append)
+    try:
+        completion = await complete(service)
+    finally:
+        await service.aclose()
+
+    assert completion.text == "unsure"
+    assert any("models pull qwen2.5-coder-1.5b" in status.hint for status in states)
