@@ -19,7 +19,7 @@ import { COMMAND } from "./commandIds";
 import { Unavailable, type Host, type Remedy } from "./host";
 import * as protocol from "./protocol";
 import { Redactor } from "./redact";
-import { collect, serverKeys, switches, userValue } from "./settings";
+import { collect, serverKeys, switches } from "./settings";
 import { StatusItem } from "./statusItem";
 import type { Absent, Shown } from "./statusText";
 import { Upgrades } from "./upgrade";
@@ -404,12 +404,6 @@ export class Egate implements vscode.Disposable {
     if (!atStart) {
       this.#statusChanged(protocol.completeStatus(await client.sendRequest(protocol.STATUS, {})));
     }
-  }
-
-  /** A setting of the extension's as the user has it; a workspace's is passed over. */
-  own(key: string): unknown {
-    const inspected = vscode.workspace.getConfiguration("egate").inspect(key);
-    return userValue(inspected) ?? inspected?.defaultValue;
   }
 }
 

@@ -7,6 +7,7 @@ import { guarded, registerCommands } from "./commands";
 import { Egate } from "./egate";
 import { Unavailable, type Host } from "./host";
 import { Redactor } from "./redact";
+import { userValue } from "./settings";
 import { checked, open, place } from "./webSocket";
 
 const ADDRESS = "egate.serverAddress";
@@ -66,7 +67,7 @@ class Browser implements Host {
   async createClient(options: LanguageClientOptions): Promise<BaseLanguageClient> {
     const remedy = { title: "Connect", command: COMMAND.connect };
     const text = (await this.secrets.get(ADDRESS)) ?? setting();
-    if (text === undefined || text === "") {
+    if (text === "") {
       throw new Unavailable("egate-lsp is not connected.", START, remedy);
     }
     const address = checked(text);
@@ -83,7 +84,7 @@ class Browser implements Host {
   }
 }
 
-function setting(): string | undefined {
-  const inspected = vscode.workspace.getConfiguration("egate").inspect<string>("serverAddress");
-  return inspected?.globalValue ?? inspected?.defaultValue;
+function setting(): string {
+  const value = userValue(vscode.workspace.getConfiguration("egate").inspect("serverAddress"));
+  return typeof value === "string" ? value : "";
 }

@@ -10,7 +10,7 @@ import { join, resolve } from "node:path";
 // The tests run as out/FOLDER/NAME.cjs.
 export const EXTENSION = resolve(__dirname, "..", "..");
 const REPOSITORY = resolve(EXTENSION, "..", "..");
-export const PATIENCE_MS = 60_000;
+export const PATIENCE_MS = 30_000;
 
 /** A Python that can import egate_lsp, or why there is none. EGATE_PYTHON names one. */
 export function python(): { file: string } | { missing: string } {
@@ -103,6 +103,8 @@ export class Target {
   readonly #waiting: ServerResponse[] = [];
   readonly #waiters: (() => void)[] = [];
   asked = 0;
+  /** The last request's header. */
+  authorization = "";
 
   private constructor(
     private readonly server: Server,
@@ -117,6 +119,7 @@ export class Target {
       request.resume();
       request.on("end", () => {
         target.asked += 1;
+        target.authorization = request.headers.authorization ?? "";
         target.#waiting.push(response);
         target.#waiters.splice(0).forEach((wake) => wake());
         if (!target.held) {

@@ -2,12 +2,12 @@
 
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
+import { createReadStream, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { dirname, extname, join, sep } from "node:path";
-import { chromium, type BrowserContext, type Frame, type Page } from "playwright-core";
+import { chromium, type BrowserContext, type Frame, type Locator, type Page } from "playwright-core";
 import { EXTENSION, PATIENCE_MS } from "../serverProcess";
 
 const VERSION = "1.137.0";
@@ -39,6 +39,7 @@ const SETTINGS = {
   "editor.autoClosingBrackets": "never",
   "editor.autoIndent": "none",
   "editor.cursorBlinking": "solid",
+  "editor.inlineSuggest.keepOnBlur": true,
   "editor.minimap.enabled": false,
   "editor.quickSuggestions": { other: "off", comments: "off", strings: "off" },
   "editor.suggestOnTriggerCharacters": false,
@@ -145,6 +146,10 @@ export class Workbench {
 
   static async open(executablePath: string, site: Site, size = { width: 1000, height: 640 }): Promise<Workbench> {
     const profile = mkdtempSync(join(tmpdir(), "egate-chromium-"));
+    // A webview is a frame of another origin that needs its service worker.
+    mkdirSync(join(profile, "Default"));
+    const allowed = { profile: { block_third_party_cookies: false, cookie_controls_mode: 0 } };
+    writeFileSync(join(profile, "Default", "Preferences"), JSON.stringify(allowed));
     const options = { executablePath, headless: true, args: FLAGS, viewport: size, deviceScaleFactor: 1.5 };
     const context = await chromium.launchPersistentContext(profile, options);
     context.setDefaultTimeout(PATIENCE_MS);
@@ -168,7 +173,7 @@ export class Workbench {
   /** A new file in Python with this text, and the cursor where the text has `|`, at the end of a line. */
   async file(text: string): Promise<void> {
     const [before = "", after = ""] = text.split("|");
-    await this.command("Create: New Untitled Text File");
+    await this.page.keyboard.press("Control+Alt+KeyN");
     await this.page.locator(".monaco-editor .view-lines").first().click();
     await this.page.keyboard.insertText(before + after);
     for (let line = after.split("\n").length - 1; line > 0; line -= 1) {
@@ -181,8 +186,7 @@ export class Workbench {
   async command(title: string): Promise<void> {
     await this.page.keyboard.press("F1");
     await this.page.locator(".quick-input-widget:visible input").fill(`>${title}`);
-    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().waitFor();
-    await this.page.keyboard.press("Enter");
+    await this.page.locator(".quick-input-list .monaco-list-row", { hasText: title }).first().click();
   }
 
   /** Answers an input box. */
@@ -244,6 +248,22 @@ export class Workbench {
     }
   }
 
+  /** Watches the grey text frame by frame; the returned function tells in how many frames there was none. */
+  async watchGhost(): Promise<() => Promise<number>> {
+    await this.page.evaluate(() => {
+      const watched = window as unknown as { gaps: number };
+      watched.gaps = 0;
+      const look = (): void => {
+        if (document.querySelector(".view-lines .ghost-text-decoration") === null) {
+          watched.gaps += 1;
+        }
+        requestAnimationFrame(look);
+      };
+      requestAnimationFrame(look);
+    });
+    return () => this.page.evaluate(() => (window as unknown as { gaps: number }).gaps);
+  }
+
   untilGhost(text: string): Promise<string> {
     return this.until(() => this.ghost(), (ghost) => ghost === text, `grey text ${JSON.stringify(text)}`);
   }
@@ -280,8 +300,24 @@ export class Workbench {
     return frame!;
   }
 
+  /** A key for a command, as a user gives it: in keybindings.json. */
+  async keybinding(key: string, command: string): Promise<void> {
+    await this.command("Preferences: Open Keyboard Shortcuts (JSON)");
+    const editor = this.page.locator(".editor-instance", { has: this.page.locator(".view-lines") });
+    await editor.locator(".view-lines").first().click();
+    await this.press("Control+KeyA");
+    await this.page.keyboard.insertText(JSON.stringify([{ key, command, when: "inlineSuggestionVisible" }]));
+    await this.press("Control+KeyS");
+    await this.page.locator(".tab.dirty").waitFor({ state: "detached" });
+    await this.command("View: Close All Editors");
+  }
+
+  toasts(text: string): Locator {
+    return this.page.locator(".notification-toast", { hasText: text });
+  }
+
   async notification(text: string): Promise<string> {
-    const toast = this.page.locator(".notification-toast", { hasText: text }).first();
+    const toast = this.toasts(text).first();
     await toast.waitFor();
     return (await toast.textContent()) ?? "";
   }
