@@ -366,7 +366,9 @@ class Price(_Section):
     """What a model costs, in USD for a million tokens."""
 
     input: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """For tokens of the prompt."""
     output: float = Field(0.0, ge=0, allow_inf_nan=False)
+    """For tokens of the answer."""
     cached: float | None = Field(None, ge=0, allow_inf_nan=False)
     """For tokens of the prompt that the server had in its cache; none: as input."""
 
@@ -380,6 +382,7 @@ class Caps(_Section):
     per_month: float | None = Field(None, ge=0, allow_inf_nan=False)
     """USD in a month of the calendar."""
     requests_per_minute: int | None = Field(None, ge=0)
+    """Requests begun in a minute."""
     in_flight: int | None = Field(None, ge=1)
     """Requests under way at once."""
     warn_at: float = Field(0.8, gt=0, le=1)

@@ -42,6 +42,8 @@ export class Egate implements vscode.Disposable {
   #queue: Promise<void> = Promise.resolve();
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retryMs = RETRY_FIRST_MS;
+  /** The settings that the server has, as JSON. */
+  #sent = "{}";
   #disposed = false;
   readonly #crashes: number[] = [];
   readonly #told = new Set<string>();
@@ -176,7 +178,11 @@ export class Egate implements vscode.Disposable {
       documentSelector: SCHEMES.map((scheme) => ({ scheme })),
       outputChannel: this.log,
       traceOutputChannel: this.log,
-      initializationOptions: () => this.#settings(),
+      initializationOptions: () => {
+        const settings = this.#settings();
+        this.#sent = JSON.stringify(settings);
+        return settings;
+      },
       initializationFailedHandler: () => false,
       progressOnInitialization: false,
       errorHandler: {
@@ -379,7 +385,18 @@ export class Egate implements vscode.Disposable {
   }
 
   async #sendSettings(): Promise<void> {
-    await this.client?.sendNotification("workspace/didChangeConfiguration", { settings: { egate: this.#settings() } });
+    const settings = this.#settings();
+    const text = JSON.stringify(settings);
+    if (text === this.#sent || this.client === undefined) {
+      return;
+    }
+    if (text === "{}") {
+      // The server takes an empty change for that of a client without settings, and keeps what it has.
+      await this.restart();
+      return;
+    }
+    this.#sent = text;
+    await this.client.sendNotification("workspace/didChangeConfiguration", { settings: { egate: settings } });
   }
 
   /** What the user switched off stays off in a new server. */

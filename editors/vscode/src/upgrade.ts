@@ -44,7 +44,7 @@ export class Upgrades {
     const rest = before === undefined ? undefined : remaining(document, position, before);
     const text = firstText(answer);
     if (before !== undefined && rest !== undefined && (!text?.startsWith(rest))) {
-      return before.result;
+      return itemsOf(before.result).slice(0, 1);
     }
     return this.#remember(document, position, answer);
   };
@@ -61,12 +61,17 @@ export class Upgrades {
       return;
     }
     const place = new vscode.Position(params.position.line, params.position.character);
-    if (at.active.isBefore(place) || remaining(editor.document, at.active, shown) === undefined) {
+    const left = remaining(editor.document, at.active, shown);
+    if (at.active.isBefore(place) || left === undefined) {
       return;
     }
     this.#asking = true;
     try {
       await vscode.commands.executeCommand("editor.action.inlineSuggest.trigger");
+      if (left !== "") {
+        // VS Code keeps what is visible in the first place and puts the answer behind it.
+        await vscode.commands.executeCommand("editor.action.inlineSuggest.showNext");
+      }
     } finally {
       this.#asking = false;
     }

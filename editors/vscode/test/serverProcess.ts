@@ -173,3 +173,53 @@ export class Target {
     }
   }
 }
+
+/** Where a model file can be fetched: it sends the first half, and the rest when the test lets it. */
+export class Shop {
+  readonly #held: (() => void)[] = [];
+  #finished = false;
+
+  private constructor(private readonly server: Server) {}
+
+  static async start(file: Buffer): Promise<Shop> {
+    const server = createServer();
+    const shop = new Shop(server);
+    server.on("request", (request, response) => {
+      const [, from = "0"] = /bytes=(\d+)-/.exec(request.headers.range ?? "") ?? [];
+      const rest = file.subarray(Number(from));
+      const range = { "content-range": `bytes ${from}-${file.length - 1}/${file.length}` };
+      response.writeHead(request.headers.range === undefined ? 200 : 206, {
+        "content-length": rest.length,
+        ...(request.headers.range === undefined ? {} : range),
+      });
+      if (request.method === "HEAD") {
+        response.end();
+        return;
+      }
+      const half = Math.floor(rest.length / 2);
+      response.write(rest.subarray(0, half));
+      const finish = (): void => void response.end(rest.subarray(half));
+      if (shop.#finished) {
+        finish();
+      } else {
+        shop.#held.push(finish);
+      }
+    });
+    await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
+    return shop;
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${(this.server.address() as AddressInfo).port}`;
+  }
+
+  finish(): void {
+    this.#finished = true;
+    this.#held.splice(0).forEach((finish) => finish());
+  }
+
+  async stop(): Promise<void> {
+    this.server.closeAllConnections();
+    await new Promise((closed) => this.server.close(closed));
+  }
+}

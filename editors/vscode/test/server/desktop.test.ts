@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { activate, deactivate } from "../../src/desktop";
 import type { Egate } from "../../src/egate";
-import { context, fake, InlineCompletionTriggerKind, Position, TextDocument, Uri, window, type InlineCompletionItem, type InlineCompletionList } from "../fake/vscode";
+import { context, fake, InlineCompletionTriggerKind, Position, TextDocument, Uri, window, type InlineCompletionItem } from "../fake/vscode";
 import { EXTENSION, Folder, hasDraftModel, PATIENCE_MS, python, Target, type Rule } from "../serverProcess";
 
 const found = python();

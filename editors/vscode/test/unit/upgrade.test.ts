@@ -56,6 +56,7 @@ test("an answer for the visible place is asked for, as an automatic request", as
   const asked = onTrigger(() => ask(upgrades, place, "a + b"));
   await upgrades.arrived(late(0, 4));
   assert.deepEqual(asked(), { items: ["a + b"], kind: InlineCompletionTriggerKind.Automatic });
+  assert.deepEqual(fake.executed.map(([id]) => id), [TRIGGER, "editor.action.inlineSuggest.showNext"]);
 });
 
 test("typed along: still asked for", async () => {
@@ -91,6 +92,7 @@ test("nothing was visible yet, and the cursor waits", async () => {
   const asked = onTrigger(() => ask(upgrades, place, "a"));
   await upgrades.arrived(late(0, 4));
   assert.deepEqual(asked()?.items, ["a"]);
+  assert.deepEqual(fake.executed, [[TRIGGER]]);
 });
 
 test("the cursor is elsewhere, something else was typed, or another file is shown: not asked for", async () => {
