@@ -1,10 +1,10 @@
 // Bundles the extension, `node esbuild.mjs [--watch]`, or its tests, `node esbuild.mjs --tests`.
-import { readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import * as esbuild from "esbuild";
 
 const root = import.meta.dirname;
-const shared = { absWorkingDir: root, bundle: true, format: "cjs", target: "es2022", legalComments: "linked", logLevel: "info" };
+const shared = { absWorkingDir: root, bundle: true, format: "cjs", target: "es2022", legalComments: "none", logLevel: "info" };
 
 /** The two outputs: for the desktop (and remotes), where processes can be started, and for a browser, where not. */
 const extension = [
@@ -33,6 +33,23 @@ function tests() {
   };
 }
 
+/** The licences of the packages that went into the bundles, which ask to be passed on. */
+function notices(inputs) {
+  const names = new Set(inputs.map((file) => /^node_modules\/((?:@[^/]+\/)?[^/]+)/.exec(file)?.[1]).filter(Boolean));
+  return [...names]
+    .sort()
+    .map((name) => {
+      const folder = join(root, "node_modules", name);
+      const { version } = JSON.parse(readFileSync(join(folder, "package.json"), "utf8"));
+      const file = readdirSync(folder).find((each) => /^licen[cs]e/i.test(each));
+      if (file === undefined || !existsSync(join(folder, file))) {
+        throw new Error(`${name} ${version} goes into the bundle and has no licence file`);
+      }
+      return `${name} ${version}\n\n${readFileSync(join(folder, file), "utf8").trim()}\n`;
+    })
+    .join(`\n${"-".repeat(80)}\n\n`);
+}
+
 if (process.argv.includes("--tests")) {
   await esbuild.build(tests());
 } else if (process.argv.includes("--watch")) {
@@ -41,5 +58,6 @@ if (process.argv.includes("--tests")) {
   }
 } else {
   rmSync(join(root, "dist"), { recursive: true, force: true });
-  await Promise.all(extension.map((options) => esbuild.build(options)));
+  const built = await Promise.all(extension.map((options) => esbuild.build({ ...options, metafile: true })));
+  writeFileSync(join(root, "dist", "THIRD-PARTY.txt"), notices(built.flatMap(({ metafile }) => Object.keys(metafile.inputs))));
 }

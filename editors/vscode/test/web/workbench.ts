@@ -312,6 +312,10 @@ export class Workbench {
     await this.command("View: Close All Editors");
   }
 
+  async dismissToasts(): Promise<void> {
+    await this.command("Notifications: Clear All Notifications");
+  }
+
   toasts(text: string): Locator {
     return this.page.locator(".notification-toast", { hasText: text });
   }

@@ -1,0 +1,87 @@
+/** One story with the real draft model; it makes the pictures of the README (EGATE_SCREENSHOTS=images). */
+
+import assert from "node:assert/strict";
+import { after, before, describe, test } from "node:test";
+import { Folder, hasDraftModel, python, WsServer } from "../serverProcess";
+import { browser, codeOss, Site, Workbench } from "./workbench";
+
+const found = python();
+const program = browser();
+const missing =
+  "missing" in found
+    ? found.missing
+    : program === undefined
+      ? "no Chromium here: apt-get install chromium"
+      : hasDraftModel()
+        ? false
+        : "the draft model is not here: egate-lsp models pull qwen2.5-coder-0.5b";
+
+const FILE = `import re
+from collections import Counter
+
+
+def most_common_words(text, count=10):
+    """The most common words of a text, in lower case."""
+|
+
+
+def longest_word(text):
+    return max(re.findall(r"\\w+", text), key=len)
+`;
+
+describe("VS Code in a browser, with the real draft model", { skip: missing }, () => {
+  let site: Site;
+  let folder: Folder;
+  let workbench: Workbench;
+  let server: WsServer;
+
+  before(async () => {
+    folder = new Folder();
+    site = await Site.start(codeOss());
+    server = await WsServer.start((found as { file: string }).file, folder.environment(undefined), folder.file("server.log"));
+    workbench = await Workbench.open(program!, site, { width: 960, height: 480 });
+  });
+  after(async () => {
+    await workbench.close();
+    await server.stop();
+    await site.stop();
+    folder.remove();
+  });
+
+  test("from a clean profile to grey text, its acceptance, other drafts, and why", async () => {
+    await workbench.connect(server.address);
+    await workbench.untilStatus(/^egate$/);
+    await workbench.dismissToasts();
+    await workbench.file(FILE);
+    await workbench.type("    words = ");
+    await workbench.until(() => workbench.ghost(), (text) => text.trim().length > 5, "grey text");
+
+    await workbench.press("Alt+Backslash"); // by hand there is more time, and there are other drafts
+    await workbench.press("Alt+BracketRight");
+    const ghosts = new Set<string>();
+    const other = await workbench.until(
+      async () => {
+        ghosts.add(await workbench.ghost());
+        return ghosts;
+      },
+      (seen) => [...seen].filter((text) => text !== "").length > 1,
+      "another draft",
+    );
+    assert.ok(other.size > 1);
+    const second = await workbench.ghost();
+    await workbench.press("Alt+BracketLeft");
+    const ghost = await workbench.until(() => workbench.ghost(), (text) => text !== "" && text !== second, "the first draft again");
+    await workbench.screenshot("ghost-text");
+    await workbench.press("Tab");
+    const [first = ""] = ghost.split("\n");
+    await workbench.until(() => workbench.text(), (text) => text.includes(`    words = ${first}`.trimEnd()), "the accepted text");
+
+    await workbench.command("egate-lsp: Why This Suggestion");
+    const frame = await workbench.webview(first.trim());
+    assert.match(await frame.evaluate(() => document.body.innerText), /entropy/i);
+    await workbench.page.mouse.move(400, 400);
+    await workbench.page.setViewportSize({ width: 1280, height: 700 });
+    await workbench.page.waitForTimeout(1000); // for the picture: the layout settles, a tooltip goes
+    await workbench.screenshot("why");
+  });
+});
