@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -94,3 +96,11 @@ def test_a_key_is_never_shown() -> None:
     settings, _ = resolve([("editor", {"target": {"api_key": "sk-secret"}})])
 
     assert "sk-secret" not in repr(settings)
+
+
+def test_the_extension_for_vs_code_offers_these_settings() -> None:
+    """Each with its docstring; the script writes them into the extension's package.json."""
+    script = Path(__file__).parents[1] / "editors" / "vscode" / "scripts" / "settings_schema.py"
+    checked = subprocess.run([sys.executable, str(script), "--check"], capture_output=True, text=True, check=False)
+
+    assert checked.returncode == 0, checked.stderr

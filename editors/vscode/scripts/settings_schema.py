@@ -127,7 +127,9 @@ def main() -> None:
     wanted = json.dumps(manifest, indent=2, ensure_ascii=False) + "\n"
     if "--check" in sys.argv[1:]:
         if text != wanted:
-            sys.exit("package.json is not up to date with egate_lsp/config.py; run: npm run settings")
+            sys.exit(
+                "package.json is behind egate_lsp/config.py; run: python3 editors/vscode/scripts/settings_schema.py"
+            )
         return
     MANIFEST.write_text(wanted, encoding="utf-8")
 

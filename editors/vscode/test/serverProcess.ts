@@ -34,8 +34,10 @@ export function hasDraftModel(): boolean {
   return asked.status === 0 && existsSync(asked.stdout.trim());
 }
 
-/** A rule of the scripted draft: after this end of the text come these tokens, each with its entropy in nats. */
-export type Rule = [after: string, tokens: [text: string, nats: number][]];
+/** A rule of the scripted draft: after this end of the text come these tokens, each with its entropy in nats; and other
+ * drafts that it finds when it is asked by hand. */
+export type Rule = [after: string, tokens: Tokens, others?: Tokens[]];
+export type Tokens = [text: string, nats: number][];
 
 export class Folder {
   readonly path = mkdtempSync(join(tmpdir(), "egate-vscode-"));
@@ -48,7 +50,7 @@ export class Folder {
 
   /** Settings in the user's file, with a draft that follows the rules if some are given; the environment for it. */
   environment(rules: Rule[] | undefined, toml = ""): NodeJS.ProcessEnv {
-    const script = rules?.map(([after, tokens]) => ({ after, tokens }));
+    const script = rules?.map(([after, tokens, others = []]) => ({ after, tokens, others }));
     const draft = script === undefined ? "" : `model = "scripted:${this.file("script.json", JSON.stringify(script))}"`;
     return {
       ...process.env,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
 import { after, afterEach, before, beforeEach, describe, test } from "node:test";
-import { Folder, python, Shop, Target, WsServer, type Rule } from "../serverProcess";
+import { Folder, python, Shop, Target, WsServer, type Rule, type Tokens } from "../serverProcess";
 import { browser, codeOss, Site, Workbench } from "./workbench";
 
 const found = python();
@@ -42,12 +42,12 @@ describe("VS Code in a browser", { skip: missing }, () => {
   }
 
   /** A server that drafts `answer` after "retu", and a file with the cursor where that is typed. */
-  async function opened(tokens: [string, number][], toml = ""): Promise<void> {
+  async function opened(tokens: Tokens, toml = ""): Promise<void> {
     await serve([["    retu", tokens]], toml);
     await workbench.file("def answer():\n|\nprint(answer())\n");
   }
 
-  const SURE: [string, number][] = [["rn", 0.1], [" forty", 0.1], [" + two\n", 0.1]];
+  const SURE: Tokens = [["rn", 0.1], [" forty", 0.1], [" + two\n", 0.1]];
 
   test("type, see grey text, Tab takes it whole", async () => {
     await opened(SURE);
@@ -122,6 +122,23 @@ describe("VS Code in a browser", { skip: missing }, () => {
     await workbench.untilGhost("");
     await workbench.command("egate-lsp: Suggest Now");
     await workbench.untilGhost("rn forty + two");
+  });
+
+  test("other drafts, by hand: forth and back", async () => {
+    const FIRST: Tokens = [["rn", 0.1], [" 40", 0.1], [" + 2\n", 0.1]];
+    await serve([["    retu", FIRST, [[["rn 43\n", 0.2]]]]]);
+    await workbench.file("def answer():\n|\nprint(answer())\n");
+    await workbench.type("    retu");
+    await workbench.untilGhost("rn 40 + 2");
+    await workbench.press("Alt+Backslash");
+    await workbench.press("Alt+BracketRight");
+    await workbench.untilGhost("rn 43");
+    await workbench.press("Alt+BracketLeft");
+    await workbench.untilGhost("rn 40 + 2");
+    await workbench.press("Alt+BracketRight");
+    await workbench.untilGhost("rn 43");
+    await workbench.press("Tab");
+    await workbench.untilText("def answer():\n    return 43\nprint(answer())");
   });
 
   test("off and on again, for all and for one language", async () => {
