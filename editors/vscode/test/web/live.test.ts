@@ -49,16 +49,17 @@ describe("VS Code in a browser, with the real draft model", { skip: missing }, (
   });
 
   test("from a clean profile to grey text, its acceptance, and why", async () => {
+    workbench.patienceMs = 180_000; // a real model on a machine that may have other work
     await workbench.connect(server.address);
     await workbench.untilStatus(/^egate$/);
     await workbench.dismissToasts();
     await workbench.file(FILE);
-    await workbench.type("    words = ");
+    await workbench.type("    ");
     const ghost = await workbench.until(() => workbench.ghost(), (text) => text.trim().length > 5, "grey text");
     await workbench.screenshot("ghost-text");
     await workbench.press("Tab");
     const [first = ""] = ghost.split("\n");
-    await workbench.until(() => workbench.text(), (text) => text.includes(`    words = ${first}`.trimEnd()), "the accepted text");
+    await workbench.until(() => workbench.text(), (text) => text.includes(`\n    ${first}`.trimEnd()), "the accepted text");
 
     await workbench.command("egate-lsp: Why This Suggestion");
     const frame = await workbench.webview(first.trim());

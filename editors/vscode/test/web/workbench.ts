@@ -136,6 +136,9 @@ function index(root: string, port: number): string {
 
 /** What a person does at the keyboard, and what they see. */
 export class Workbench {
+  /** How long `until` waits. */
+  patienceMs = PATIENCE_MS;
+
   private constructor(
     readonly context: BrowserContext,
     readonly page: Page,
@@ -235,7 +238,7 @@ export class Workbench {
 
   /** Waits for what the page shows to be as wanted; fails with what it was last. */
   async until<T>(what: () => Promise<T>, wanted: (value: T) => boolean, told: string): Promise<T> {
-    const end = Date.now() + PATIENCE_MS;
+    const end = Date.now() + this.patienceMs;
     for (;;) {
       const value = await what();
       if (wanted(value)) {
