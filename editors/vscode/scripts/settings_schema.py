@@ -17,7 +17,7 @@ from egate_lsp.config import Settings
 MANIFEST = Path(__file__).parents[1] / "package.json"
 # The key belongs into the editor's secret store, not into a settings file.
 LEFT_OUT = {"target.apiKey"}
-TITLES = {"": "Log"}
+SECRET = "apiKey"  # also of a tier
 CONSTRAINTS = (
     "type", "enum", "items", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "pattern", "properties",
     "additionalProperties", "required",
@@ -38,8 +38,10 @@ def configuration() -> list[dict[str, Any]]:
             for name, leaf in inner["properties"].items():
                 _add(section, f"{key}.{name}", leaf, defaults[key][name], definitions, names)
         else:
-            section = sections.setdefault("", {"title": TITLES[""], "properties": {}})
+            section = sections.setdefault("", {"title": "Other", "properties": {}})
             _add(section, key, field, defaults[key], definitions, names)
+    if "" in sections:
+        sections[""] = sections.pop("")  # last
     return [{"title": part["title"], "order": place, "properties": part["properties"]}
             for place, part in enumerate(sections.values(), start=1)]  # fmt: skip
 
@@ -81,7 +83,9 @@ def _plain(node: Any, definitions: Any) -> dict[str, Any]:
     if isinstance(node.get("additionalProperties"), dict):
         result["additionalProperties"] = _plain(node["additionalProperties"], definitions)
     if "properties" in node:
-        result["properties"] = {name: _property(part, definitions) for name, part in node["properties"].items()}
+        result["properties"] = {
+            name: _property(part, definitions) for name, part in node["properties"].items() if name != SECRET
+        }
     return result
 
 
