@@ -72,6 +72,7 @@ async def test_a_documented_exchange(file, exchange) -> None:
                 if "usage" in expect:
                     usage = subject.usage()
                     assert usage.pop("bytes_out") > len(HOLE.prefix)
+                    assert usage.pop("bytes_in") > len(expect["text"])
                     assert usage == expect["usage"]
         finally:
             await subject.aclose()
