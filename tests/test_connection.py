@@ -259,6 +259,18 @@ def test_retry_after(value, expected) -> None:
     assert retry_after(value, now=lambda: 1795572000.0) == expected
 
 
+async def test_a_kept_connection_that_the_server_has_closed_costs_nothing() -> None:
+    async with raw_server(in_turn(GOOD, reset, GOOD, reset)) as server:
+        subject = target(f"{server.url}/v1")
+        assert await asked(subject) == "1"
+        assert await asked(subject) == "1"
+        assert len(server.posts) == 3
+        with pytest.raises(TargetUnavailable):  # once, not for ever
+            await asked(subject)
+        assert len(server.posts) == 5
+        await subject.aclose()
+
+
 async def test_retry_after_reaches_the_error_by_number_and_by_date() -> None:
     async with raw_server(reply("{}", status=429, headers={"retry-after": "17"})) as server:
         assert (await fault(f"{server.url}/v1")).retry_after_s == 17.0

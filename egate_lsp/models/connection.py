@@ -40,6 +40,9 @@ if TYPE_CHECKING:
 
 MAX_REPLY_BYTES = 4 * 1024 * 1024
 MAX_MESSAGE_CHARS = 200
+# Servers close an idle connection after 5 s (llama-server, uvicorn), those of services after a minute or more. Where no
+# handshake is saved, nothing is lost by closing first.
+KEEP_PLAIN_S, KEEP_TLS_S = 2.0, 30.0
 LONGEST_RETRY_AFTER_S = 24 * 3600.0
 
 
@@ -52,6 +55,7 @@ class Connection:
         self._key = key
         self._timeout_s = timeout_s
         self._client: Any = None
+        self._kept = False  # a connection may be open from an earlier request
         self._where = shown(base_url)
         self._proxy = proxy_for(base_url)
 
@@ -139,16 +143,27 @@ class Connection:
         if self._client is None:
             self._client = self._open(openai, httpx2)
         # A stream of the client's own gives the open response; its events are not read by it.
-        kind = openai.AsyncStream[object]
-        if method == "GET":
-            stream = await self._client.get(url, cast_to=object, stream=True, stream_cls=kind)
-        else:
-            stream = await self._client.post(url, body=body, cast_to=object, stream=True, stream_cls=kind)
+        fields = {"cast_to": object, "stream": True, "stream_cls": openai.AsyncStream[object]}
+        if body is not None:
+            fields["body"] = body
+        send = self._client.get if method == "GET" else self._client.post
+        try:
+            stream = await send(url, **fields)
+        except openai.APIConnectionError as error:
+            broken = (httpx2.RemoteProtocolError, httpx2.ReadError, httpx2.WriteError)
+            if not self._kept or not isinstance(error.__cause__, broken):
+                raise
+            # The server closed the connection that was kept in the moment in which it was used again.
+            self._kept = False
+            stream = await send(url, **fields)
+        self._kept = True
         return stream.response
 
     def _open(self, openai: Any, httpx2: Any) -> Any:
         try:
-            transport = _bounded(httpx2, httpx2.AsyncHTTPTransport(proxy=self._proxy))
+            keep_s = KEEP_TLS_S if self._base_url.startswith("https:") else KEEP_PLAIN_S
+            limits = httpx2.Limits(keepalive_expiry=keep_s)
+            transport = _bounded(httpx2, httpx2.AsyncHTTPTransport(proxy=self._proxy, limits=limits))
         except ImportError:
             raise TargetUnavailable(
                 "A SOCKS proxy is set in the environment, and its library is missing.",

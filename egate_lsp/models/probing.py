@@ -38,7 +38,7 @@ _HOSTS: dict[str, PresetName] = {
     "dashscope-intl.aliyuncs.com": "dashscope",
 }
 _OWNERS: dict[str, PresetName] = {"llamacpp": "llama-server", "vllm": "vllm", "organization_owner": "lm-studio"}
-CANCEL_POLLS, CANCEL_POLL_S = 20, 0.1
+CANCEL_POLLS, CANCEL_POLL_S = 100, 0.1
 NO_MODELS_FOR_CODE = ("embed", "rerank", "whisper", "tts", "moderation", "clip")
 
 
