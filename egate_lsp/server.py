@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 # States of a target that do not pass by themselves: told once, besides the status.
-LASTING = frozenset({"refused", "not-found", "untrusted", "unreadable", "changed"})
+LASTING = frozenset({"misconfigured", "refused", "not-found", "untrusted", "unreadable", "changed"})
 PARENT_POLL_S = 5.0
 BY_HAND = 3  # items for a request made by hand
 

@@ -383,11 +383,16 @@ class Service:
             try:
                 model = await self._model(rung, drafts=index == 0)
             except EgateError as error:
-                if index == 0 or rung.draft is None:
+                if index == 0:
                     raise
                 # Completions go on without it.
                 log.warning("tier %d cannot be opened: %s", index, error)
-                self._report("error", str(error), hint=error.hint)
+                if rung.draft is None:
+                    self._show(
+                        dataclasses.replace(self.status, target_state="misconfigured", target_reason=error.explanation)
+                    )
+                else:
+                    self._report("error", str(error), hint=error.hint)
                 continue
             cap = rung.draft.max_tokens if rung.draft is not None else rung.target.max_tokens if rung.target else 0
             rule = Rule() if last and index else rule_of(rung, self.settings)
@@ -450,7 +455,9 @@ class Service:
             log.info("the target %s works again", tier.model.name)
         else:
             log.warning("the target %s: %s", tier.model.name, tier.state)
-        self._show(dataclasses.replace(self.status, target_state=tier.state, target_reason=tier.last_error))
+        # Of several, one that fails is shown as long as there is one.
+        shown = tier if tier.state != "ok" else next((other for other in self.tiers[1:] if other.state != "ok"), tier)
+        self._show(dataclasses.replace(self.status, target_state=shown.state, target_reason=shown.last_error))
 
     def _rest(self) -> None:
         """Report what the service does when nothing special is going on."""

@@ -18,8 +18,8 @@ class Status:
         hint: for "error" how to mend it.
         target: its name; None: no target is configured.
         progress: of fetching or loading, 0 to 1; None if unknown.
-        target_state: "ok", or what is wrong with the target in one word (`TargetError.state`); completions go on from
-            the draft meanwhile.
+        target_state: "ok", or what is wrong with the target in one word (`TargetError.state`, or "misconfigured");
+            completions go on from the draft meanwhile.
         target_reason: that in a sentence, with what to do; "" while all is well.
     """
 

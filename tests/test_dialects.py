@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from egate_lsp.models.frames import MAX_OBJECT_BYTES, Frames
 from egate_lsp.models.openai_target import OpenAITarget
 from egate_lsp.models.presets import APIS, PRESETS
 from egate_lsp.values import FimContext, Shape
-from tests.raw_http import in_turn, raw_server, reply
+from tests.raw_http import Visit, in_turn, raw_server, reply
 
 HOLE = FimContext("def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n", "a.py", "python", Shape.LINE)
 FILES = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(Path(__file__).parent.glob("replies/*.json"))]
@@ -82,6 +83,40 @@ async def test_a_documented_exchange(file, exchange) -> None:
     for key, value in expect.get("request", {}).items():
         assert sent.body[key] == value, key
     assert not set(expect.get("absent", ())) & sent.body.keys()
+
+
+def begun(exchange):
+    """The beginning of the answer, and then nothing: the server goes on working until the client has gone."""
+
+    async def act(visit: Visit) -> None:
+        fields = "".join(f"{name}: {value}\r\n" for name, value in exchange["headers"].items())
+        await visit.send(f"HTTP/1.1 200 OK\r\n{fields}transfer-encoding: chunked\r\n\r\n".encode())
+        for piece in exchange["body"][:2]:
+            await visit.send(b"%x\r\n%s\r\n" % (len(piece.encode()), piece.encode()))
+        visit.server.gone.clear()
+        await visit.until_gone()
+
+    return act
+
+
+@pytest.mark.parametrize("file", FILES, ids=[file["title"] for file in FILES])
+async def test_a_cancelled_request_reaches_the_server_in_each_form(file) -> None:
+    exchange = next(one for one in file["exchanges"] if one["status"] == 200 and len(one["body"]) > 1)
+    async with raw_server(begun(exchange)) as server:
+        subject = opened(server, file["preset"], file["api"], timeout_s=300)
+
+        async def consume() -> None:
+            async for _ in subject.generate(HOLE, Limits(40, 9)):
+                pass
+
+        task = asyncio.create_task(consume())
+        await server.asked.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        async with asyncio.timeout(30):
+            await server.gone.wait()
+        await subject.aclose()
 
 
 def test_every_form_and_every_server_that_cannot_run_here_has_an_exchange() -> None:

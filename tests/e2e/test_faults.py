@@ -290,6 +290,19 @@ async def test_a_missing_key_leaves_the_draft_at_work(tmp_path: Path) -> None:
         assert target.requests == []
 
 
+async def test_settings_of_a_target_that_do_not_fit_together_leave_the_draft_at_work(tmp_path: Path) -> None:
+    async with raw_server(GOOD) as target, server(tmp_path) as wire:
+        session = Session(wire)
+        await session.start(settings(tmp_path, f"{target.url}/v1", api="fim", fimModel="smollm2-135m"))
+        await session.type()
+        assert await session.complete() == DRAFT
+        assert "FIM marks" in (await session.until_state("misconfigured"))["targetReason"]
+
+        reconfigure(session, settings(tmp_path, f"{target.url}/v1"))
+        await session.until_target()
+        await session.until_state("ok")
+
+
 async def test_an_answer_that_comes_after_the_deadline_is_there_for_the_next_request(tmp_path: Path) -> None:
     release = asyncio.Event()
 
