@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 _BARS = " ▁▂▃▄▅▆▇█"
 MOST_STEPS = 60
 # The ledger's columns that are not cut, and their widths.
-_FIXED = {"when": 8, ">sent": 8, ">got": 8, ">tokens": 9, ">USD": 7, ">time": 6, "outcome": 12}
+_FIXED = {"when": 8, ">sent": 8, ">got": 8, ">tokens": 9, ">USD": 9, ">time": 6, "outcome": 12}
 NARROW = 100
 _CAMEL = re.compile(r"(?=[A-Z])")
 _STEPS = re.compile(r"(\D+) (?:[\d.]+(?: [a-z ]+)?, )*([\d.]+)(?: [a-z ]+)? >= ([\d.]+|inf).*")
@@ -122,7 +122,7 @@ def _sum(total: Asked, left: int, hidden: int) -> str:
     where = "" if hidden else f", {count(left)} of them to other machines"
     return (
         f"\n {count(total.requests)} requests{where}: {bytes_(total.bytes_out)} sent, "
-        f"{bytes_(total.bytes_in)} received, {count(total.tokens_in)} + {count(total.tokens_out)} tokens, {spent}"
+        f"{bytes_(total.bytes_in)} received,\n {count(total.tokens_in)} + {count(total.tokens_out)} tokens, {spent}"
         + (f" (~: {count(total.estimated)} estimated)" if total.estimated else "")
     )
 

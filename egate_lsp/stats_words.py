@@ -27,9 +27,11 @@ def money(value: float | None) -> str:
     """USD; small sums with more digits, none of them rounded to nothing."""
     if value is None:
         return UNKNOWN
-    if 0 < value < 0.00005:
-        return "<0.0001"
-    return f"{value:.2f}" if value >= 10 or value == 0 else f"{value:.4f}"
+    if value == 0 or value >= 10:
+        return f"{value:.2f}"
+    if value < 0.0000005:
+        return "<0.000001"
+    return f"{value:.4f}" if value >= 0.001 else f"{value:.6f}"
 
 
 def bytes_(value: float) -> str:

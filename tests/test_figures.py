@@ -178,10 +178,11 @@ def test_an_axis_ends_beyond_its_values_and_not_far(value: float) -> None:
 
 
 def test_words() -> None:
-    assert [money(each) for each in (None, 0.0, 0.00001, 0.1234567, 12.3)] == [
+    assert [money(each) for each in (None, 0.0, 1e-8, 0.0000123, 0.1234567, 12.3)] == [
         UNKNOWN,
         "0.00",
-        "<0.0001",
+        "<0.000001",
+        "0.000012",
         "0.1235",
         "12.30",
     ]
