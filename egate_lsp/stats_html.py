@@ -69,7 +69,7 @@ h3 { font-size: .95rem; margin: 0 0 .2rem; font-weight: 600; }
 .soft { color: var(--soft); font-weight: 400; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(8.6rem, 1fr)); gap: .7rem; margin: 0 0 1.2rem; }
 .card { border: 1px solid var(--line); border-radius: 6px; background: var(--panel); padding: .6rem .8rem; }
-.card b { display: block; font-size: 1.5rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
+.card b { display: block; font-size: 1.35rem; font-weight: 600; line-height: 1.3; font-variant-numeric: tabular-nums; }
 .card span { display: block; font-size: .82rem; color: var(--soft); }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(26rem, 100%), 1fr)); gap: 1rem; }
 figure { margin: 0; border: 1px solid var(--line); border-radius: 6px; padding: .7rem .9rem .4rem; }
