@@ -60,27 +60,32 @@ def statistics(figures: Figures) -> RenderableType:
 
 def ledger(records: Sequence[RequestRecord], total: Asked, width: int, *, hidden: int = 0) -> RenderableType:
     """The requests, the newest last, and their sums, in a terminal so wide. `hidden` older ones are not among them."""
-    several = len({(record.model, record.server) for record in records}) > 1
-    heads = [*_FIXED, "file", "why", *(["to"] if several else [])]
+    # Addresses are long: each has a number, and stands below.
+    places: dict[tuple[str, str], RequestRecord] = {}
+    for record in records:
+        places.setdefault((record.model, record.server), record)
+    numbers = {place: str(number) for number, place in enumerate(places, 1)}
+    several = len(places) > 1
+    heads = [*_FIXED, *(["to"] if several else []), "file", "why"]
     if width < NARROW:
         heads = [head for head in heads if head not in {">got", ">time", ">tokens"}]
     # What is left for those that may be cut.
-    rest = max(width - sum(_FIXED.get(head, 0) + 2 for head in heads), 30)
-    room = {"file": min(rest // 3, 34), "to": rest // 3 if several else 0}
-    room["why"] = rest - room["file"] - room["to"]
+    rest = max(width - sum(_FIXED.get(head, 2 if head == "to" else 0) + 2 for head in heads), 30)
+    room = {"file": min(rest // 3, 34)}
+    room["why"] = rest - room["file"]
     table = _table(*heads)
     day = ""
     for record in records:
         if record.day != day:
             day = record.day
             table.add_row(Text(day[5:], style="bold"))
-        row = _row(record, room)
+        row = _row(record, room) | {"to": numbers[record.model, record.server]}
         table.add_row(*(row[head] for head in heads))
     parts: list[RenderableType] = [table]
     if hidden:
         parts.insert(0, Text(f" {count(hidden)} older requests are not listed; --limit 0 lists all", style="dim"))
-    if records and not several:
-        parts.append(Text.assemble(" all to ", _to(records[0])))
+    for place, record in places.items():
+        parts.append(Text.assemble(f" to {numbers[place]}: " if several else " all to ", _to(record)))
     parts.append(Text(_sum(total, sum(not record.local for record in records), hidden)))
     return Group(*parts)
 
@@ -90,8 +95,6 @@ def _row(record: RequestRecord, room: Mapping[str, int]) -> dict[str, Renderable
     under_way = record.outcome == OPEN
     kind = _CAMEL.sub(" ", record.detail.removeprefix("Target")).strip().lower()
     why = "; ".join(_why(reason) for reason in record.reason.split("; ")) if record.reason else UNKNOWN
-    to = _to(record)
-    to.truncate(room["to"], overflow="ellipsis")
     return {
         "when": datetime.fromtimestamp(record.started).astimezone().strftime("%H:%M:%S"),
         ">sent": bytes_(record.bytes_out),
@@ -102,7 +105,6 @@ def _row(record: RequestRecord, room: Mapping[str, int]) -> dict[str, Renderable
         "outcome": Text("under way" if under_way else kind or record.outcome, style=_OUTCOMES.get(record.outcome, "")),
         "file": _end(_home(record.file), room["file"]),
         "why": why if len(why) <= room["why"] else f"{why[: room['why'] - 1]}…",
-        "to": to,
     }
 
 

@@ -160,6 +160,10 @@ def test_the_terminal_tells_the_same() -> None:
     assert "7 requests, 7 of them to other machines: 28.0 kB sent" in listed
     assert "0.0875 USD (~: 1 estimated)" in listed
     assert listed.count("pattern: <i>") == 7
+    assert "all to big at api.example.com:443" in listed
+    two = drawn(stats_terminal.ledger([request(), request(server="127.0.0.1:80", local=True)], asked("all", []), 120))
+    assert "to 1: big at api.example.com:443" in two
+    assert "to 2: big at 127.0.0.1:80 (this machine)" in two
 
 
 def test_bars_stack_and_lines_break() -> None:
