@@ -42,6 +42,8 @@ export class Egate implements vscode.Disposable {
   #queue: Promise<void> = Promise.resolve();
   #retry: ReturnType<typeof setTimeout> | undefined;
   #retryMs = RETRY_FIRST_MS;
+  /** Was this client ever connected? */
+  #ran = false;
   /** The settings that the server has, as JSON. */
   #sent = "{}";
   #disposed = false;
@@ -148,11 +150,10 @@ export class Egate implements vscode.Disposable {
     let client: BaseLanguageClient | undefined;
     try {
       await this.apiKey.load();
-      if (this.#shown.state !== "absent" || !this.host.retries) {
-        this.#show(protocol.completeStatus({ state: "starting" }));
-      }
       client = await this.host.createClient(this.#options());
+      this.#show(protocol.completeStatus({ state: "starting" }));
       this.#client = client;
+      this.#ran = false;
       this.#listen(client);
       await client.start();
       this.#retryMs = RETRY_FIRST_MS;
@@ -168,7 +169,10 @@ export class Egate implements vscode.Disposable {
     this.#client = undefined;
     clearTimeout(this.#retry);
     if (client !== undefined) {
-      // It may be in any state, and what it says of an ended process is of no interest.
+      if (client.state === ClientState.Starting) {
+        await client.start().catch(() => undefined); // it cannot be stopped before it has started, or failed to
+      }
+      // What it says of an ended process is of no interest.
       await client.dispose().catch((error: unknown) => this.log.debug(String(error)));
     }
   }
@@ -211,6 +215,7 @@ export class Egate implements vscode.Disposable {
     client.onNotification(protocol.UPGRADED, (params: protocol.Upgraded) => this.#upgrades.arrived(params));
     client.onDidChangeState(({ newState }) => {
       if (newState === ClientState.Running && this.#client === client) {
+        this.#ran = true;
         void this.#started(client).catch((error: unknown) => this.log.error(String(error)));
       }
     });
@@ -246,6 +251,10 @@ export class Egate implements vscode.Disposable {
     while (this.#crashes[0] !== undefined && now - this.#crashes[0] > CRASH_WINDOW_MS) {
       this.#crashes.shift();
     }
+    if (!this.#ran) {
+      // It never spoke to us: `#start` is told, and says so.
+      return { action: CloseAction.DoNotRestart, handled: true, message: "egate-lsp ended before it was connected" };
+    }
     if (this.host.retries) {
       this.#client = undefined;
       this.#failed(new Unavailable("egate-lsp ended or was cut off.", "Start it again: egate-lsp serve --ws"));
@@ -267,10 +276,13 @@ export class Egate implements vscode.Disposable {
   }
 
   #failed(error: unknown): void {
+    if (!(error instanceof Unavailable)) {
+      this.log.error(messageOf(error));
+    }
     const problem =
       error instanceof Unavailable
         ? error
-        : new Unavailable("egate-lsp could not be started.", this.redactor.clean(messageOf(error)), {
+        : new Unavailable("egate-lsp could not be started.", "The log says why.", {
             title: "Open log",
             command: COMMAND.openLog,
           });

@@ -36,7 +36,7 @@ export function hasDraftModel(): boolean {
 
 /** A rule of the scripted draft: after this end of the text come these tokens, each with its entropy in nats; and other
  * drafts that it finds when it is asked by hand. */
-export type Rule = [after: string, tokens: Tokens, others?: Tokens[]];
+export type Rule = [after: string, tokens: Tokens, others?: Tokens[], delayS?: number];
 export type Tokens = [text: string, nats: number][];
 
 export class Folder {
@@ -50,7 +50,7 @@ export class Folder {
 
   /** Settings in the user's file, with a draft that follows the rules if some are given; the environment for it. */
   environment(rules: Rule[] | undefined, toml = ""): NodeJS.ProcessEnv {
-    const script = rules?.map(([after, tokens, others = []]) => ({ after, tokens, others }));
+    const script = rules?.map(([after, tokens, others = [], delay_s = 0]) => ({ after, tokens, others, delay_s }));
     const draft = script === undefined ? "" : `model = "scripted:${this.file("script.json", JSON.stringify(script))}"`;
     return {
       ...process.env,

@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterEach, beforeEach, describe, test } from "node:test";
 import { activate, deactivate } from "../../src/desktop";
 import type { Egate } from "../../src/egate";
-import { context, fake, InlineCompletionTriggerKind, Position, TextDocument, Uri, window, type InlineCompletionItem } from "../fake/vscode";
+import { context, EventEmitter, fake, InlineCompletionTriggerKind, Position, TextDocument, Uri, window, type InlineCompletionItem } from "../fake/vscode";
 import { EXTENSION, Folder, hasDraftModel, PATIENCE_MS, python, Target, type Rule } from "../serverProcess";
 
 const found = python();
@@ -22,6 +22,7 @@ const AT = new Position(1, 8);
 describe("the desktop", { skip: missing }, () => {
   let folder: Folder;
   let environment: NodeJS.ProcessEnv;
+  let subscriptions: { dispose(): void }[] = [];
 
   beforeEach(() => {
     folder = new Folder();
@@ -37,6 +38,7 @@ describe("the desktop", { skip: missing }, () => {
   });
   afterEach(async () => {
     await deactivate();
+    subscriptions.splice(0).forEach((each) => each.dispose());
     process.env = environment;
     window.activeTextEditor = undefined;
     folder.remove();
@@ -67,7 +69,9 @@ describe("the desktop", { skip: missing }, () => {
   }
 
   async function started(): Promise<Egate> {
-    return activate(context(manifest) as never);
+    const given = context(manifest) as { subscriptions: { dispose(): void }[] };
+    subscriptions = given.subscriptions;
+    return activate(given as never);
   }
 
   async function until(condition: () => boolean, told: string): Promise<void> {
@@ -81,13 +85,23 @@ describe("the desktop", { skip: missing }, () => {
   const status = (): string => fake.statusItems.at(-1)?.text ?? "";
   const untilStatus = (wanted: RegExp): Promise<void> => until(() => wanted.test(status()), `status ${wanted.source}`);
 
-  async function ask(document = DOCUMENT, at = AT): Promise<InlineCompletionItem[]> {
+  /** A token as VS Code gives it, and how it is cancelled. */
+  function cancellable() {
+    const event = new EventEmitter<void>();
+    const token = { isCancellationRequested: false, onCancellationRequested: event.event };
+    const cancel = (): void => {
+      token.isCancellationRequested = true;
+      event.fire();
+    };
+    return { token, cancel };
+  }
+
+  async function ask(document = DOCUMENT, at = AT, { token } = cancellable()): Promise<InlineCompletionItem[]> {
     if (!fake.documents.includes(document)) {
       fake.open(document);
     }
     const [provider] = fake.providers;
     assert.ok(provider !== undefined, "no provider");
-    const token = { isCancellationRequested: false, onCancellationRequested: () => ({ dispose: () => undefined }) };
     const asked = { triggerKind: InlineCompletionTriggerKind.Automatic, selectedCompletionInfo: undefined };
     const result = await provider.provideInlineCompletionItems(document, at, asked, token);
     return Array.isArray(result) ? result : ((result)?.items ?? []);
@@ -157,7 +171,22 @@ describe("the desktop", { skip: missing }, () => {
     await started();
     await until(() => /could not be started|ended 5 times/.test(status()), "an error");
     assert.ok(fake.notifications.some((each) => each.buttons.includes("Open log")), JSON.stringify(fake.notifications));
-    assert.ok(fake.log.some((line) => line.includes("no module named egate_lsp")), fake.log.join("\n"));
+    await until(() => fake.log.some((line) => line.includes("no module named egate_lsp")), "its words in the log");
+  });
+
+  test("cancelled: nothing is shown, the server stops at once, and the next request is served", async () => {
+    installed([["slow", [["ly", 0.1]], [], 3600], ...SURE]);
+    const egate = await started();
+    await untilStatus(/^\$\(sparkle\) egate$/);
+    const slow = new TextDocument(Uri.parse("file:///tmp/egate/slow.py"), "python", "slow");
+    const asking = cancellable();
+    const answer = ask(slow, new Position(0, 4), asking);
+    await until(() => egate.shown.state === "working", "the draft at work");
+    asking.cancel();
+    assert.deepEqual(await answer, []);
+    await until(() => egate.shown.state === "ready", "the draft stopped");
+    assert.equal((await ask()).length, 1);
+    assert.deepEqual(fake.notifications, []);
   });
 
   test("a crash: the server is started again, and serves", async () => {
