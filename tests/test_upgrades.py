@@ -53,11 +53,11 @@ async def serving(monkeypatch: pytest.MonkeyPatch, answer: str, **cascade):
     )
     target = Late(answer)
 
-    async def open_draft(_settings, **_more):
+    async def open_draft(*_settings, **_more):
         return draft
 
-    monkeypatch.setattr(service_module, "open_draft", open_draft)
-    monkeypatch.setattr(service_module, "open_target", lambda _settings: target)
+    monkeypatch.setattr(service_module, "open_local", open_draft)
+    monkeypatch.setattr(service_module, "open_address", lambda *_: target)
     settings, problems = resolve(
         [
             (
