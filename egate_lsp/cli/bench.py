@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from egate_lsp.cli.bench_gate import gate
+from egate_lsp.cli.bench_served import served
 from egate_lsp.cli.settings import load, set_option
 from egate_lsp.errors import ConfigError
 from egate_lsp.values import Shape
@@ -131,3 +132,4 @@ def faults(*, paths: Sequence[Path], limit: int, seed: int, show: bool) -> None:
 
 
 bench.add_command(gate)
+bench.add_command(served)

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from egate_lsp import triggers
+from egate_lsp.cli import bench_tiers
 from egate_lsp.cli.settings import load, set_option
 from egate_lsp.errors import ConfigError
 
@@ -55,6 +56,12 @@ AGAINST = (
 )
 @click.option("--draft", default="qwen2.5-coder-0.5b", show_default=True, help="Catalogue name of the draft model.")
 @click.option("--target", default="qwen2.5-coder-1.5b", show_default=True, help="Catalogue name of the target.")
+@click.option(
+    "--tiers",
+    metavar="A,B,C",
+    help="Compare a cascade of these models, the draft first, with one of the last two alone, instead of rules.",
+)
+@click.option("--only-recorded", is_flag=True, help="Only lines that all the models have written before.")
 @click.option("--limit", type=click.IntRange(4), help="Problems drawn at random of each file; default: all.")
 @click.option("--seed", default=7, show_default=True, help="Of what is drawn, and of the intervals.")
 @click.option(
@@ -90,6 +97,8 @@ def gate(
     data: Sequence[Path],
     draft: str,
     target: str,
+    tiers: str | None,
+    only_recorded: bool,
     limit: int | None,
     seed: int,
     resume: bool,
@@ -120,9 +129,21 @@ def gate(
     if not drawn:
         raise ConfigError("There is no problem in that data.", hint="Is it a folder with source files?")
     console = Console(stderr=True)
+    names = [name.strip() for name in tiers.split(",")] if tiers else [draft, target]
+    if only_recorded:
+        models = [recorded(name, settings) for name in names]
+        drawn = [one for one in drawn if all(model.holds_line(one.context) for model in models)]
+        if not drawn:
+            raise ConfigError("No line of that data was written by all these models before.")
     if not resume:
-        for name in (draft, target):
+        for name in names:
             recorded(name, settings).forget()
+    if tiers:
+        bench_tiers.run(
+            drawn, [recorded(name, settings) for name in names], settings, cache_folder() / "verdicts.json",
+            bars(console), json_file=json_file, seed=seed, live=live,
+        )  # fmt: skip
+        return
     run = _Run(settings, draft, target, seed, branches, console)
     result: dict[str, Any] = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
