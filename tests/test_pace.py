@@ -15,6 +15,7 @@ from egate_lsp.pace_file import SAVE_EVERY, PaceFile
 UNIFORM = points_of([number / 1000 for number in range(1000)])
 RATES = st.floats(0.02, 0.6)
 SCORES = st.lists(st.floats(0, 1), max_size=300)
+LONG_AGO = 1_000_000  # lines after which steps are as short as they get
 
 
 def fed(pace: Pace, score: float) -> bool:
@@ -35,13 +36,41 @@ def test_it_stays_inside_its_bounds_whatever_comes(wanted, scores) -> None:
 
 @given(RATES, SCORES)
 def test_between_its_bounds_the_realised_rate_is_what_was_wanted_and_what_it_moved(wanted, scores) -> None:
-    pace = Pace.start(wanted, UNIFORM)
+    pace = Pace.start(wanted, UNIFORM, {"held": wanted, "lines": LONG_AGO})
     deferred = 0
     for score in scores:
         deferred += fed(pace, score)
         if pace.held in {wanted / SPAN, min(SPAN * wanted, 1.0)}:
             return  # a bound was met
     assert deferred - wanted * len(scores) == pytest.approx((wanted - pace.held) / GAMMA, abs=1e-6)
+
+
+@given(RATES, SCORES)
+def test_steps_shrink_from_long_ones_and_stay_short_in_a_later_session(wanted, scores) -> None:
+    pace = Pace.start(wanted, UNIFORM)
+    moves = []
+    for score in (0.0, *scores):
+        before = pace.held
+        deferred = fed(pace, score)
+        if pace.held not in {wanted / SPAN, min(SPAN * wanted, 1.0)}:
+            moves.append(abs(pace.held - before) / abs(wanted - deferred))
+    later = Pace.start(wanted, UNIFORM, pace.state())
+
+    assert moves[:1] == pytest.approx([max(wanted, GAMMA)][: len(moves)])
+    assert moves == sorted(moves, reverse=True) or moves == pytest.approx(sorted(moves, reverse=True))
+    assert later.former == len(scores) + 1
+    assert Pace.start(wanted, UNIFORM, pace.state(), days=3000).former < 1.0
+
+
+def test_code_unlike_the_calibrations_is_met_within_a_few_dozen_lines() -> None:
+    """A tau that would defer 45 % where 20 % are wanted: the mean of many sessions of 60 lines is near what is wanted."""
+    rates = []
+    for seed in range(100):
+        chance = random.Random(seed)
+        pace = Pace.start(0.2, UNIFORM)
+        rates.append(sum(fed(pace, chance.random() ** 0.4) for _ in range(60)) / 60)
+
+    assert sum(rates) / len(rates) == pytest.approx(0.2, abs=0.07)
 
 
 @settings(max_examples=30)
