@@ -331,7 +331,10 @@ def show(result: dict[str, Any], *, all_rules: bool) -> None:
         f"{rows['always']['curve'][0]['target_tokens']} always"
     )
     for row in result["realised"]:
-        console.print(f"tau set on one half for {row['wanted']:.0%}: {row['realised']:.1%} deferred on the other")
+        console.print(
+            f"tau set on one half for {row['wanted']:.0%}: {row['realised']:.1%} deferred on the other, "
+            f"{row['adaptive']:.1%} while it adapts"
+        )
     for row in result.get("live", ()):
         console.print(
             f"live, {row['wanted']:.0%} wanted: {row['share']:.1%} of {row['lines']} lines deferred, "

@@ -16,11 +16,13 @@ from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.outcomes import ONE_LINE, groups_of, policy
 from egate_lsp.evaluation.rules import NamedRule
 from egate_lsp.gate import Rule
+from egate_lsp.pace import Pace
 from egate_lsp.values import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from egate_lsp.calibration import Points
     from egate_lsp.evaluation.outcomes import Outcome, Progress
     from egate_lsp.evaluation.recordings import RecordedModel
     from egate_lsp.evaluation.verdicts import Verdicts
@@ -107,14 +109,33 @@ def differences(rows: Sequence[dict[str, Any]], against: Sequence[str], *, ours:
 def realised(
     found: Sequence[Outcome], rule: NamedRule, *, rates: Sequence[float] = (0.1, 0.2, 0.4), seed: int = 7
 ) -> list[dict[str, float]]:
-    """Deferral rate on the half of the problems that tau was not set on, in both directions, averaged."""
+    """Deferral rate on the half of the problems that tau was not set on, in both directions, averaged; with that tau
+    and, as "adaptive", with the controller that begins there and sees the lines one by one, as when serving."""
     first = _half(found, seed)
     scores = np.array([rule.of(outcome) for outcome in found])
     rows = []
     for rate in rates:
-        shares = [float((scores[~part] >= tau_at(scores[part], rate)).mean()) for part in (first, ~first)]
-        rows.append({"wanted": rate, "realised": sum(shares) / 2.0, "first": shares[0], "second": shares[1]})
+        halves = (first, ~first)
+        shares = [float((scores[~part] >= tau_at(scores[part], rate)).mean()) for part in halves]
+        adaptive = [_paced(scores[~part], points_of(list(scores[part])), rate) for part in halves]
+        rows.append(
+            {
+                "wanted": rate,
+                "realised": sum(shares) / 2.0,
+                "first": shares[0],
+                "second": shares[1],
+                "adaptive": sum(adaptive) / 2.0,
+            }
+        )
     return rows
+
+
+def _paced(scores: Any, points: Points, rate: float) -> float:
+    """The share of these lines that is deferred while the controller follows them."""
+    pace = Pace.start(rate, points)
+    for score in scores:
+        pace.saw(float(score), deferred=bool(score >= pace.tau))
+    return pace.deferred / max(pace.lines, 1)
 
 
 async def live(
