@@ -47,6 +47,7 @@ class Policy:
         triggers: names of the enabled pattern triggers.
         patterns: the user's own.
         show_unsure: show the draft's line where the target is late.
+        reading_ms, invoked_reading_ms: how long the draft may read a window that is new to it; 0: as long as it takes.
     """
 
     max_tokens: int = 256
@@ -58,6 +59,8 @@ class Policy:
     triggers: tuple[str, ...] = ()
     patterns: tuple[Pattern, ...] = ()
     show_unsure: bool = False
+    reading_ms: float = 0.0
+    invoked_reading_ms: float = 0.0
 
 
 @dataclass(slots=True)
@@ -116,6 +119,7 @@ class _Run:
     context: FimContext
     deadline: float
     started: float
+    limits: Limits
     unease: float = 0.0
     lines: list[CompletionLine] = field(default_factory=list)
     requests: list[TierRequest] = field(default_factory=list)
@@ -186,8 +190,11 @@ class Cascade:
             DraftError: the draft engine could not give the first line.
         """
         now = time.monotonic()
-        patience = self.policy.invoked_deadline_s if invoked else self.policy.deadline_s
-        run = _Run(context, now + patience, now, unease)
+        policy = self.policy
+        patience = policy.invoked_deadline_s if invoked else policy.deadline_s
+        reading_ms = policy.invoked_reading_ms if invoked else policy.reading_ms
+        limits = Limits(policy.max_tokens, policy.max_lines, reading_ms=reading_ms)
+        run = _Run(context, now + patience, now, limits, unease)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -253,9 +260,7 @@ class Cascade:
             run.requests.append(request)
             return self._write(run, line)
         drafting = time.monotonic()
-        feed = _LineFeed.start(
-            self.tiers[0], run.context, run.written, Limits(self.policy.max_tokens, self.policy.max_lines)
-        )
+        feed = _LineFeed.start(self.tiers[0], run.context, run.written, run.limits)
         try:
             return await self._follow(run, feed, behind, drafting)
         finally:
@@ -355,8 +360,7 @@ class Cascade:
                     run.context,
                     run.written,
                     lambda text: self._assess(run, text, filled=filled),
-                    max_tokens=self.policy.max_tokens,
-                    max_lines=self.policy.max_lines,
+                    run.limits,
                 )
         except (TimeoutError, EgateError):
             return None

@@ -101,6 +101,12 @@ class Draft(_Section):
     """The engine is restarted when it is silent for so long while it works."""
     load_timeout_s: float = Field(300.0, gt=0, le=3600)
     """The engine is restarted when loading takes longer."""
+    first_text_ms: float = Field(600.0, ge=0, le=60_000)
+    """Where the window around the cursor is new to the model and reading it would take longer, an automatic request
+    reads a shorter one at first, and the rest in idle time; three times as long for a request by hand; 0: it always
+    reads the whole."""
+    read_ahead: bool = True
+    """Read the rest of such a window while nobody waits for the model."""
     idle_unload_s: float = Field(900.0, ge=0)
     """The model is unloaded after so long without a request; 0: never."""
 

@@ -36,6 +36,12 @@ def build(text: str, offset: int, budget: Budget, *, path: str = "", language: s
     return FimContext(prefix, suffix, path, language, shape_at(prefix, suffix, language), head, tail)
 
 
+def cut(prefix: str, suffix: str, budget: Budget) -> tuple[str, str]:
+    """A window's two sides cut to a smaller budget by the rules of `build`."""
+    start = _window_start(prefix, len(prefix), budget.prefix_chars)
+    return prefix[start:], suffix[: _window_end(suffix, 0, budget.suffix_chars)]
+
+
 def _with_lf(text: str) -> str:
     return _LINE_BREAK.sub("\n", text) if "\r" in text else text
 

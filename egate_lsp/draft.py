@@ -8,17 +8,17 @@ or, for a token of white space alone, the one in which it begins. So the token "
 from __future__ import annotations
 
 import codecs
+from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from egate_lsp import languages
-from egate_lsp.models import Limits
 from egate_lsp.values import DraftLine, Shape, Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from egate_lsp.models import Model
+    from egate_lsp.models import Limits, Model
     from egate_lsp.values import FimContext
 
 MAX_BLANK_RUN = 2
@@ -174,7 +174,7 @@ async def draft_lines(
     admitted = list(written)
     wanted = 1 if context.shape is Shape.LINE else limits.max_lines - len(written)
     count = 0
-    stream = model.generate(shown, Limits(limits.max_tokens, max(wanted, 1), limits.hint))
+    stream = model.generate(shown, replace(limits, max_lines=max(wanted, 1)))
     try:
         async for token in stream:
             count += 1

@@ -11,10 +11,10 @@ share of lines that score lower):
 
 The first line is adaptive conformal inference (Gibbs and Candes 2021, arXiv 2106.00170, eq. 2) with the bounds added:
 as long as no bound is met, sum g_t * (r - d_t) = q_T - q_0 whatever the lines are, so that the realised rate of late
-lines differs from r by |q_T - q_0| / (GAMMA * T) and no more. Steps that shrink find the rate sooner on code unlike
-the calibration's (Angelopoulos et al. 2024, arXiv 2402.01139): where tau defers twice the wanted 20 %, the root mean
-square error of the first 57 lines' rate is 0.06 with them and 0.17 without. In the end q moves by a hundredth a line and
-does not hunt; about 1 / GAMMA lines are remembered. t = 1, 2, ... counts the lines of former sessions too, as far as they
+lines differs from r by |q_T - q_0| / (GAMMA * T) and no more. Steps that shrink find the rate sooner on code unlike the
+calibration's (Angelopoulos et al. 2024, arXiv 2402.01139): where tau defers twice the wanted 20 %, the root mean square
+error of the first 57 lines' rate is 0.06 with them and 0.17 without. In the end q moves by a hundredth a line and does
+not hunt; about 1 / GAMMA lines are remembered. t = 1, 2, ... counts the lines of former sessions too, as far as they
 are not forgotten. The run depends on scores alone and not on what was decided, so it closes no loop. Its gain makes the
 gate up to REACH times as eager in a run of uncertain lines, and as much less in a run of certain ones.
 """

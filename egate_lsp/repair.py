@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from egate_lsp.draft import Admission, admission, line_of
-from egate_lsp.models import Limits, Search
+from egate_lsp.models import Search
 from egate_lsp.signals import line_logprob
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from egate_lsp.assess import Assessment
-    from egate_lsp.models import Searcher
+    from egate_lsp.models import Limits, Searcher
     from egate_lsp.values import DraftLine, FimContext
 
 BRANCHES = 4  # drafts beside the greedy one; the batch of five takes about twice the time of one sequence
@@ -23,9 +24,7 @@ async def repaired(
     hole: FimContext,
     written: Sequence[str],
     assess: Callable[[str], Assessment],
-    *,
-    max_tokens: int,
-    max_lines: int,
+    limits: Limits,
 ) -> tuple[DraftLine, Assessment] | None:
     """The likeliest sound draft, by mean log-probability of its tokens, of the line after `written`; None if each has
     a fault, or would not belong there.
@@ -33,16 +32,17 @@ async def repaired(
     Args:
         hole: the whole hole, before `written`.
         assess: of a text in the place of the line.
+        limits: of the whole completion.
 
     Raises:
         DraftError: the engine could not search.
     """
     here = hole.extended("\n".join([*written, ""])) if written else hole
-    found = await model.candidates(here, Limits(max_tokens, 1), Search(branches=BRANCHES))
+    found = await model.candidates(here, replace(limits, max_lines=1), Search(branches=BRANCHES))
     sound = []
     for tokens in found:
         line = line_of(tokens, own_line=here.prefix.endswith("\n"))
-        if not line.text.strip() or admission(hole, written, line.text, max_lines) is Admission.STOP:
+        if not line.text.strip() or admission(hole, written, line.text, limits.max_lines) is Admission.STOP:
             continue
         known = assess(line.text)
         if not known.faults:

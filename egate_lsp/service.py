@@ -56,6 +56,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 SCRIPTED = "scripted:"
+BY_HAND = 3.0  # who asks by hand is readier to wait
 # Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
 _AT_WORK = frozenset({"ready", "working", "asking-target", "paused"})
@@ -576,6 +577,8 @@ def _policy(settings: Settings) -> Policy:
             for name, pattern in settings.gate.patterns.items()
         ),
         show_unsure=cascade.show_unsure,
+        reading_ms=settings.draft.first_text_ms,
+        invoked_reading_ms=settings.draft.first_text_ms * BY_HAND,
     )
 
 

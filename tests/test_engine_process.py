@@ -21,6 +21,7 @@ WORKER = """
 import json, os, sys
 def say(**message):
     print(json.dumps(message), flush=True)
+read = []
 loaded = dict(event="loaded", vocabulary=1000, fim=True, trained_context=1, threads=1, load_ms=1.0)
 for line in sys.stdin:
     message = json.loads(line)
@@ -42,6 +43,12 @@ for line in sys.stdin:
             say(event="error", job=job, message="no room", hint="")
         elif "garbage" in prefix:
             print("not json", flush=True)
+        elif message["max_tokens"] == 0:
+            read.append(prefix)
+            if "slow" not in prefix:
+                say(event="done", job=job, usage={"evaluated_tokens": 9})
+        elif "long" in prefix and message["reading_ms"]:
+            say(event="done", job=job, usage={"unread_tokens": 0 if prefix in read else 90})
         elif "endless" not in prefix and "hang" not in prefix:
             say(event="token", job=job, piece="\\u00c3\\u00a9", entropy=0.1, logprob=-0.1, margin=0.9)
             say(event="done", job=job, usage={"generated_tokens": 2, "stop": "eog"})
@@ -273,3 +280,36 @@ async def test_closing_is_idempotent_and_final(make) -> None:
 
     with pytest.raises(DraftError, match="closed"):
         await text_of(engine)
+
+
+async def read_soon(engine: EngineProcess, prefix: str) -> dict[str, float]:
+    async for _ in engine.generate(FimContext(prefix, ""), Limits(reading_ms=100.0)):
+        pass
+    return engine.usage()
+
+
+async def test_the_rest_of_a_window_is_read_when_nobody_waits(make) -> None:
+    engine = make()
+    assert await read_soon(engine, "long") == {"unread_tokens": 90}
+    assert engine._reading is not None
+    await engine._reading
+
+    assert engine.usage() == {"unread_tokens": 90}  # of the last generation, not of what was read after it
+    assert await read_soon(engine, "long") == {"unread_tokens": 0}
+    await engine.aclose()
+
+
+async def test_reading_ahead_gives_way_to_the_next_job_and_to_the_end(make) -> None:
+    engine = make()
+    await read_soon(engine, "long and slow")
+    assert await text_of(engine) == "oneé".encode()
+    await read_soon(engine, "long and slow")
+    await engine.aclose()
+
+
+async def test_nothing_is_read_ahead_where_the_user_does_not_want_it(make) -> None:
+    engine = make(read_ahead=False)
+    await read_soon(engine, "long")
+
+    assert engine._reading is None
+    await engine.aclose()

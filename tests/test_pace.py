@@ -63,7 +63,7 @@ def test_steps_shrink_from_long_ones_and_stay_short_in_a_later_session(wanted, s
 
 
 def test_code_unlike_the_calibrations_is_met_within_a_few_dozen_lines() -> None:
-    """A tau that would defer 45 % where 20 % are wanted: the mean of many sessions of 60 lines is near what is wanted."""
+    """A tau that would defer 45 % where 20 % are wanted; the mean of many sessions of 60 lines."""
     rates = []
     for seed in range(100):
         chance = random.Random(seed)

@@ -120,7 +120,7 @@ async def test_what_does_not_belong_there_is_no_repair() -> None:
     from egate_lsp.assess import assess
 
     model = draft("", tokens("return total"), tokens("   "), tokens("total = values"))
-    found = await repaired(model, hole, [], lambda text: assess(hole, text, checker), max_tokens=50, max_lines=5)
+    found = await repaired(model, hole, [], lambda text: assess(hole, text, checker), Limits(50, 5))
 
     assert found is not None
     assert found[0].text == "total = values"

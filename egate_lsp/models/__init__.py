@@ -20,12 +20,14 @@ class Limits:
         max_lines: the model may stop by itself after this many line breaks; the caller cuts there in any case.
         hint: text that an earlier tier proposed at this place; a model may use it or not.
         reasons: why that tier deferred it, for the record; no model is told.
+        reading_ms: a local model that would take longer to read the window may read a shorter one; 0: it reads all.
     """
 
     max_tokens: int = 256
     max_lines: int = 12
     hint: str = ""
     reasons: tuple[str, ...] = ()
+    reading_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import psutil
 
 from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
-from egate_lsp.models import Search
+from egate_lsp.models import Limits, Search
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from egate_lsp.config import Draft
-    from egate_lsp.models import Limits
     from egate_lsp.models.fim import FimMarks, FimOrder
     from egate_lsp.values import FimContext
 
@@ -159,6 +158,7 @@ class EngineProcess:
         self._idle: asyncio.TimerHandle | None = None
         self._unloading: asyncio.Task[None] | None = None
         self._cancelling: asyncio.Task[None] | None = None
+        self._reading: asyncio.Task[None] | None = None
         self._deaths = 0
         self._jobs = 0
         self._failure: ModelLoadError | None = None
@@ -216,7 +216,18 @@ class EngineProcess:
         return found
 
     async def _stream(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
-        """`(branch, token)` of one job."""
+        """`(branch, token)` of one job. A window that it had no time to read whole is read afterwards, until the next
+        job comes."""
+        await self._stop_reading()
+        try:
+            async with contextlib.aclosing(self._in_turn(context, limits, search)) as stream:
+                async for branch, token in stream:
+                    yield branch, token
+        finally:
+            if self._usage.get("unread_tokens") and self._draft.read_ahead and not self._closed:
+                self._reading = asyncio.create_task(self._read(context), name="egate engine reading")
+
+    async def _in_turn(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
         async with self._turn:
             # An engine that was killed while it was idle is found dead only now: as long as nothing was written, the
             # job is run once more on a new one.
@@ -234,6 +245,23 @@ class EngineProcess:
                     may_retry = False
                 finally:
                     await stream.aclose()
+
+    async def _read(self, context: FimContext) -> None:
+        """Bring the whole window into the KV cache while nobody waits for the engine."""
+        async with self._turn:
+            if self._child is None or not self._child.alive:
+                return
+            try:
+                async for _ in self._run(self._child, context, Limits(0, 1), Search()):
+                    pass
+            except DraftError as error:
+                log.info("reading ahead ended: %s", type(error).__name__)
+
+    async def _stop_reading(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
+            self._reading = None
 
     async def _ready(self) -> _Child:
         """The loaded child, after the last job's cancellation has ended.
@@ -268,6 +296,7 @@ class EngineProcess:
             suffix=context.suffix.encode("utf-8", "replace").decode(),
             max_tokens=limits.max_tokens,
             max_lines=limits.max_lines,
+            reading_ms=limits.reading_ms,
             **asdict(search),
         )
         finished = False
@@ -282,7 +311,7 @@ class EngineProcess:
                 elif event["event"] == "done":
                     finished = True
                     self._deaths = 0
-                    self._take_usage(event)
+                    self._take_usage(event, limits)
                     return
                 elif event["event"] == "error":
                     finished = True
@@ -290,7 +319,7 @@ class EngineProcess:
         finally:
             if not finished and child.alive:
                 # A task of its own, which the next job waits for: whoever reads may be cancelled once more meanwhile.
-                self._cancelling = asyncio.create_task(self._cancel(child, job), name="egate engine cancel")
+                self._cancelling = asyncio.create_task(self._cancel(child, job, limits), name="egate engine cancel")
                 await asyncio.shield(self._cancelling)
             self._start_idle_clock()
             self._report("ready" if child.alive else "stopped")
@@ -383,15 +412,17 @@ class EngineProcess:
                     self.on_progress()
                 return event
 
-    async def _cancel(self, child: _Child, job: int) -> None:
+    async def _cancel(self, child: _Child, job: int, limits: Limits) -> None:
         """Ask the worker to stop and wait until it has: within one decode step."""
         child.send(op="cancel", job=job)
         with contextlib.suppress(EngineDied):
             while (event := await self._next_event(child, job))["event"] not in {"done", "error"}:
                 pass
-            self._take_usage(event)
+            self._take_usage(event, limits)
 
-    def _take_usage(self, event: dict[str, Any]) -> None:
+    def _take_usage(self, event: dict[str, Any], limits: Limits) -> None:
+        if not limits.max_tokens:
+            return  # what is read ahead is not part of a generation
         usage = event.get("usage", {})
         self._usage = {key: value for key, value in usage.items() if isinstance(value, int | float)}
 
@@ -403,6 +434,7 @@ class EngineProcess:
             self._child = None
 
     async def _end(self, *, kill: bool) -> None:
+        await self._stop_reading()
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)

@@ -73,6 +73,7 @@ class Worker:
         )
         try:
             engine = LlamaCppEngine(settings)
+            engine.warm_up()
         except EgateError as error:
             self._send(event="error", job=-1, message=str(error), hint=error.hint)
             return

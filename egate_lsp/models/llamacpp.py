@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any
 import llama_cpp.llama_cpp as llama
 import numpy as np
 
+from egate_lsp import context as contexts
 from egate_lsp.errors import DraftError, ModelLoadError
 from egate_lsp.models import healing
 from egate_lsp.models.entropy import Meter, TokenStats, likeliest, top_probabilities
 from egate_lsp.models.fim import FimMarks, FimOrder, parts
+from egate_lsp.models.slots import Slots
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,11 +34,21 @@ NO_SLOT = 1
 MICRO_BATCH = 128
 SPARE = 16  # tokens kept free in the context for marks
 MAX_BRANCHES = 7
-# Sequences of the KV cache: the usual prompt's, the documented order's, then the branches'.
-USUAL, DOCUMENTED, FIRST_BRANCH = 0, 1, 2
+# Sequences of the KV cache: those of prompts, then those of branches.
+PROMPTS = 4
+FIRST_BRANCH = PROMPTS
 # A branch may leave at any of this many likeliest tokens of a position.
 BRANCH_CHOICES = 4
 MAX_SUFFIX_SHARE = 0.25  # of the context, where prompt and answer do not fit together
+# A window that can be read in time: its size in characters, and the share of it that stands after the cursor.
+CHARS_PER_TOKEN = 3.0  # of code, by the default draft's tokens
+SHORTEST_WINDOW = 200
+SHORT_SUFFIX_SHARE = 0.25
+WINDOW_STEP = 1.3  # the size follows the measured speed in steps of this factor, so that it seldom moves
+SPEED_MEMORY = 0.7  # of a measured speed in the average
+MEASURED_TOKENS = 24  # the least that a speed is taken from
+READ_BATCH = 64  # tokens read ahead at once: what is lost when a job comes in between is little
+WARM_UP_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +68,18 @@ class EngineSettings:
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """One generation; see `models.Limits` and `models.Search`."""
+    """One generation; see `models.Limits` and `models.Search`.
+
+    Attributes:
+        max_tokens: 0 evaluates the prompt and writes nothing.
+        reading_ms: a prompt that takes longer to evaluate gives way to one of a shorter window; 0: never.
+    """
 
     prefix: str
     suffix: str
     max_tokens: int
     max_lines: int
+    reading_ms: float = 0.0
     branches: int = 0
     documented: bool = False
     top: int = 0
@@ -109,12 +127,14 @@ class Usage:
     Attributes:
         stop: "eog", "max_tokens", "max_lines", "cancelled" or "unspellable".
         reused_tokens: prompt tokens found in the KV cache.
+        unread_tokens: prompt tokens of the whole window that a shorter one left out, for lack of time.
     """
 
     prompt_tokens: int = 0
     reused_tokens: int = 0
     evaluated_tokens: int = 0
     generated_tokens: int = 0
+    unread_tokens: int = 0
     prompt_ms: float = 0.0
     decode_ms: float = 0.0
     stop: str = ""
@@ -149,7 +169,11 @@ class LlamaCppEngine:
         self._meter = Meter(self.vocabulary)
         self._marks = self._mark_tokens()
         self._stops = self._stop_tokens()
-        self._cached: dict[int, list[int]] = {USUAL: [], DOCUMENTED: []}  # by sequence, the tokens in the KV cache
+        # The state of a recurrent model is one piece, of which no part can be copied.
+        recurrent = llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
+        self._slots = Slots(1 if recurrent else PROMPTS)
+        self._speed: float | None = None  # prompt tokens a second, as measured
+        self._window = 0.0  # characters of a short window
         self.usage = Usage()
 
     @property
@@ -176,12 +200,13 @@ class LlamaCppEngine:
         forced_chars = healing.span(job.prefix) if self._index is not None else 0
         kept = job.prefix[: len(job.prefix) - forced_chars]
         forced = job.prefix[len(kept) :].encode()
-        sequence = DOCUMENTED if job.documented and self.settings.order is FimOrder.SUFFIX_FIRST else USUAL
-        prompt = self._prompt(kept, job, FimOrder.DOCUMENTED if sequence == DOCUMENTED else self.settings.order)
+        prompt = self._affordable(kept, job)
         usage.prompt_tokens = len(prompt)
         started = time.perf_counter()
-        self._evaluate(sequence, prompt, progress)
+        sequence = self._evaluate(prompt, progress, job)
         usage.prompt_ms = (time.perf_counter() - started) * 1000.0
+        if not job.max_tokens:
+            return
         started = time.perf_counter()
         lines = 0
         shown: list[Generated] = []
@@ -318,12 +343,41 @@ class LlamaCppEngine:
         stats = self._meter.measure(chosen)
         return int(candidates[stats.argmax]), stats, chosen
 
-    def _prompt(self, prefix: str, job: Job, order: FimOrder) -> list[int]:
+    def warm_up(self) -> None:
+        """Evaluate a prompt of no meaning: the weights come into memory, and the machine's speed is measured."""
+        prompt = (self._tokenize("def f(x):\n    return x\n") * WARM_UP_TOKENS)[:WARM_UP_TOKENS]
+        # Twice, because the first time waits for the disk.
+        for _ in range(2):
+            self._slots.clear()
+            llama.llama_memory_clear(self._memory, False)
+            self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+
+    def _affordable(self, prefix: str, job: Job) -> list[int]:
+        """The prompt of the whole window if it can be read in time, else that of a shorter one. The shorter one is cut
+        at places that typing does not move, so that it stays in the cache while the whole is read in idle time."""
+        whole = self._prompt(prefix, job.suffix, job)
+        new = len(whole) - self._slots.choose(whole).common
+        if not job.reading_ms or self._speed is None or new <= self._speed * job.reading_ms / 1000.0:
+            return whole
+        size = self._speed * job.reading_ms / 1000.0 * CHARS_PER_TOKEN
+        if not self._window / WINDOW_STEP <= size <= self._window * WINDOW_STEP:
+            self._window = size
+        budget = int(max(self._window, SHORTEST_WINDOW))
+        after = int(budget * SHORT_SUFFIX_SHARE)
+        short = self._prompt(*contexts.cut(prefix, job.suffix, contexts.Budget(budget - after, after)), job)
+        if len(short) - self._slots.choose(short).common >= new:
+            return whole
+        self.usage.unread_tokens = new
+        return short
+
+    def _prompt(self, prefix: str, suffix: str, job: Job) -> list[int]:
         room = max(self.settings.context_tokens - job.max_tokens * (1 + min(job.branches, 1)) - SPARE, 64)
-        before, after = self._tokenize(prefix), self._tokenize(job.suffix) if self._marks else []
+        before, after = self._tokenize(prefix), self._tokenize(suffix) if self._marks else []
         if len(before) + len(after) > room:
             after = after[: int(room * MAX_SUFFIX_SHARE)]
             before = self._cut_head(before, room - len(after))
+        documented = job.documented and self.settings.order is FimOrder.SUFFIX_FIRST
+        order = FimOrder.DOCUMENTED if documented else self.settings.order
         order = order if self._marks else FimOrder.PREFIX_ONLY
         marks = self.settings.marks or FimMarks("<pre>", "<suf>", "<mid>")
         tokens: list[int] = []
@@ -341,34 +395,47 @@ class LlamaCppEngine:
                 return tail[index + 1 :]
         return tail
 
-    def _evaluate(self, sequence: int, prompt: Sequence[int], progress: Callable[[int, int], None]) -> None:
-        cached = self._cached[sequence]
-        common = _longest_common_prefix(cached, prompt)
-        common = min(common, len(prompt) - 1)  # the last token is decoded anew for its logits
-        if not llama.llama_memory_seq_rm(self._memory, sequence, common, -1):
-            # Recurrent models cannot drop a part of their state.
+    def _evaluate(self, prompt: Sequence[int], progress: Callable[[int, int], None], job: Job) -> int:
+        """Bring the prompt into the KV cache; the sequence that holds it."""
+        choice = self._slots.choose(prompt)
+        sequence, common = choice.slot, choice.common
+        if choice.source != sequence:
+            self._drop(sequence)
+            llama.llama_memory_seq_cp(self._memory, choice.source, sequence, 0, common)
+            self._slots[sequence].extend(prompt[:common])
+        elif not llama.llama_memory_seq_rm(self._memory, sequence, common, -1):
+            # Recurrent models cannot drop a part of their state either.
             llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
-            self._cached = {USUAL: [], DOCUMENTED: []}
-            cached, common = self._cached[sequence], 0
-        del cached[common:]
-        self._make_room(sequence, len(prompt))
+            self._slots.clear()
+            common = 0
+        del self._slots[sequence][common:]
+        self._slots.use(sequence)
+        needed = len(prompt) + job.max_tokens * (1 + min(job.branches, 1))
+        for other in self._slots.in_the_way(sequence, needed, self.settings.context_tokens):
+            self._drop(other)
         self.usage.reused_tokens = common
-        size = self.settings.batch_tokens
+        size = self.settings.batch_tokens if job.max_tokens else min(READ_BATCH, self.settings.batch_tokens)
+        started = time.perf_counter()
         for start in range(common, len(prompt), size):
             progress(start - common, len(prompt) - common)
             chunk = prompt[start : start + size]
             self._decode(chunk, sequence)
             self.usage.evaluated_tokens += len(chunk)
+        self._measure_speed(len(prompt) - common, time.perf_counter() - started)
+        return sequence
 
-    def _make_room(self, sequence: int, tokens: int) -> None:
-        """The sequences share the cache's cells: the others give way where this one would not fit beside them."""
-        for other, cached in self._cached.items():
-            if other != sequence and len(cached) + tokens > self.settings.context_tokens // 2:
-                llama.llama_memory_seq_rm(self._memory, other, -1, -1)
-                cached.clear()
+    def _drop(self, sequence: int) -> None:
+        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
+        self._slots[sequence].clear()
+
+    def _measure_speed(self, tokens: int, seconds: float) -> None:
+        if tokens < MEASURED_TOKENS or seconds <= 0.0:
+            return
+        speed = tokens / seconds
+        self._speed = speed if self._speed is None else SPEED_MEMORY * self._speed + (1.0 - SPEED_MEMORY) * speed
 
     def _decode(self, tokens: Sequence[int], sequence: int) -> None:
-        cached = self._cached[sequence]
+        cached = self._slots[sequence]
         entries = [(sequence, token, len(cached) + index) for index, token in enumerate(tokens)]
         self._fill(entries, outputs=range(len(tokens) - 1, len(tokens)))
         result = llama.llama_decode(self._context, self._batch)
@@ -403,7 +470,7 @@ class LlamaCppEngine:
 
     def _resynchronise(self, sequence: int, tokens: Sequence[int]) -> None:
         """After a failed decode: keep what llama.cpp finished, and nothing else."""
-        cached = self._cached[sequence]
+        cached = self._slots[sequence]
         held = llama.llama_memory_seq_pos_max(self._memory, sequence) + 1
         cached.extend(tokens)
         del cached[max(held, 0) :]
@@ -535,10 +602,3 @@ def _capture_log() -> _Messages:
     _KEPT_CALLBACKS.append(callback)
     llama.llama_log_set(callback, ctypes.c_void_p(0))
     return messages
-
-
-def _longest_common_prefix(first: Sequence[int], second: Sequence[int]) -> int:
-    for index, (one, other) in enumerate(zip(first, second, strict=False)):
-        if one != other:
-            return index
-    return min(len(first), len(second))

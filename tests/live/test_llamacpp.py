@@ -98,6 +98,42 @@ async def test_what_was_typed_is_the_only_new_prompt() -> None:
     assert second["reused_tokens"] >= first["prompt_tokens"] - 4
 
 
+async def test_a_window_that_takes_long_to_read_gives_way_to_a_short_one_until_it_is_read() -> None:
+    """No figure of time: the first request reads little, later ones nothing but what was typed, and in the end the text
+    is that of the whole window."""
+    prefix, suffix = LONG[:3000] + "def add(a, b):\n    re", "\n\n" + LONG[:1000]
+    async with engine(read_ahead=False) as subject:
+        whole = await text_of(subject, prefix + "tu", suffix, max_lines=1)
+    async with engine() as subject:
+        short = await text_of(subject, prefix, suffix, max_lines=1, reading_ms=100.0)
+        first = subject.usage()
+        await text_of(subject, prefix + "t", suffix, max_lines=1, reading_ms=100.0)
+        second = subject.usage()
+        while subject.usage().get("unread_tokens"):
+            assert subject._reading is not None
+            await subject._reading
+            read = await text_of(subject, prefix + "tu", suffix, max_lines=1, reading_ms=100.0)
+        last = subject.usage()
+
+    assert short.startswith("turn a + b")
+    assert first["unread_tokens"] > 2 * first["evaluated_tokens"]
+    assert first["prompt_tokens"] < 300
+    assert second["evaluated_tokens"] <= 4 or not second["unread_tokens"]
+    assert last["prompt_tokens"] > 1000
+    assert last["evaluated_tokens"] <= 4
+    assert read == whole
+
+
+async def test_two_documents_stay_warm_beside_each_other() -> None:
+    one, other = LONG[:2000], LONG[2000:4000]
+    async with engine() as subject:
+        await text_of(subject, one + "def f(", "\n", max_lines=1)
+        await text_of(subject, other + "def g(", "\n\n", max_lines=1)
+        await text_of(subject, one + "def f(a", "\n", max_lines=1)
+
+    assert subject.usage()["evaluated_tokens"] <= 4
+
+
 @pytest.mark.parametrize(
     ("prefix", "beginning"),
     [
