@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from egate_lsp.draft import Admission, admission, line_of
-from egate_lsp.models import Limits, Search
+from egate_lsp.models import Search
 from egate_lsp.signals import line_logprob
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from egate_lsp.assess import Assessment
-    from egate_lsp.models import Searcher
+    from egate_lsp.models import Limits, Searcher
     from egate_lsp.values import DraftLine, FimContext
 
 SPARE = 2  # branches beyond the wanted count: some come out alike
@@ -23,10 +24,9 @@ async def alternatives(
     hole: FimContext,
     shown: str,
     assess: Callable[[str], Assessment],
+    limits: Limits,
     *,
     count: int,
-    max_tokens: int,
-    max_lines: int,
 ) -> list[tuple[DraftLine, Assessment]]:
     """At most `count` drafts of the first line that differ from `shown`, which is there already, and from each other.
 
@@ -34,17 +34,18 @@ async def alternatives(
 
     Args:
         assess: of a text in the place of the line.
+        limits: of the whole completion.
 
     Raises:
         DraftError: the engine could not search.
     """
-    found = await model.candidates(hole, Limits(max_tokens, 1), Search(branches=count + SPARE))
+    found = await model.candidates(hole, replace(limits, max_lines=1), Search(branches=count + SPARE))
     seen = {shown.strip()}
     ranked = []
     for tokens in found:
         line = line_of(tokens, own_line=hole.prefix.endswith("\n"))
         text = line.text.strip()
-        if not text or text in seen or admission(hole, (), line.text, max_lines) is Admission.STOP:
+        if not text or text in seen or admission(hole, (), line.text, limits.max_lines) is Admission.STOP:
             continue
         seen.add(text)
         known = assess(line.text)

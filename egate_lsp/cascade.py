@@ -190,11 +190,8 @@ class Cascade:
             DraftError: the draft engine could not give the first line.
         """
         now = time.monotonic()
-        policy = self.policy
-        patience = policy.invoked_deadline_s if invoked else policy.deadline_s
-        reading_ms = policy.invoked_reading_ms if invoked else policy.reading_ms
-        limits = Limits(policy.max_tokens, policy.max_lines, reading_ms=reading_ms)
-        run = _Run(context, now + patience, now, limits, unease)
+        patience = self.policy.invoked_deadline_s if invoked else self.policy.deadline_s
+        run = _Run(context, now + patience, now, self._limits(invoked=invoked), unease)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -205,13 +202,18 @@ class Cascade:
         run.add_time("total", run.started)
         return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats)
 
+    def _limits(self, *, invoked: bool) -> Limits:
+        policy = self.policy
+        reading_ms = policy.invoked_reading_ms if invoked else policy.reading_ms
+        return Limits(policy.max_tokens, policy.max_lines, reading_ms=reading_ms)
+
     async def alternatives(self, context: FimContext, shown: Completion, count: int) -> list[Completion]:
         """Other drafts of the first line of a completion, at most `count`, the most promising first; none if the draft
         model cannot search, or not in time."""
         model = self.tiers[0].model
         if not isinstance(model, Searcher) or not shown.lines:
             return []
-        run = _Run(context, 0.0, time.monotonic())
+        run = _Run(context, 0.0, time.monotonic(), self._limits(invoked=True))
         try:
             async with asyncio.timeout(ALTERNATIVES_S):
                 found = await alternatives(
@@ -219,9 +221,8 @@ class Cascade:
                     context,
                     shown.lines[0].text,
                     lambda text: self._assess(run, text),
+                    run.limits,
                     count=count,
-                    max_tokens=self.policy.max_tokens,
-                    max_lines=self.policy.max_lines,
                 )
         except (TimeoutError, EgateError):
             return []
