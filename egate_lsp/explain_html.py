@@ -117,7 +117,7 @@ th, td { text-align: left; padding: .12rem .7rem .12rem 0; border-bottom: 1px so
 td.num, th.num { text-align: right; font-variant-numeric: tabular-nums; }
 summary { cursor: pointer; }
 .pair { display: flex; flex-wrap: wrap; gap: 0 4rem; }
-@media (max-width: 40rem) { .row { grid-template-columns: 2.4rem 3.4rem 0 minmax(0, 1fr); } .score { overflow: hidden; }
+@media (max-width: 40rem) { .row { grid-template-columns: 2.4rem 3.8rem minmax(0, 1fr); } .score { display: none; }
   .tip { left: .5rem; max-width: 95%; } }
 @media print { .tip { display: none !important; } }"""
 

@@ -58,7 +58,7 @@ RINGS: list[set[str]] = [
     {
         "evaluation.gate_report", "evaluation.engine_overhead", "evaluation.server_overhead",
         "evaluation.bare_loop",
-        "evaluation.startup", "evaluation.repair_cost", "evaluation.fault_alarms",
+        "evaluation.startup", "evaluation.repair_cost", "evaluation.first_text", "evaluation.fault_alarms",
     },
     {"cli"},
     {"cli.spans", "cli.settings", "cli.config_file", "cli.probe"},

@@ -291,8 +291,7 @@ async def read_soon(engine: EngineProcess, prefix: str) -> dict[str, float]:
 async def test_the_rest_of_a_window_is_read_when_nobody_waits(make) -> None:
     engine = make()
     assert await read_soon(engine, "long") == {"unread_tokens": 90}
-    assert engine._reading is not None
-    await engine._reading
+    await engine.read_all()
 
     assert engine.usage() == {"unread_tokens": 90}  # of the last generation, not of what was read after it
     assert await read_soon(engine, "long") == {"unread_tokens": 0}
@@ -311,5 +310,6 @@ async def test_nothing_is_read_ahead_where_the_user_does_not_want_it(make) -> No
     engine = make(read_ahead=False)
     await read_soon(engine, "long")
 
-    assert engine._reading is None
+    await engine.read_all()
+    assert await read_soon(engine, "long") == {"unread_tokens": 90}
     await engine.aclose()

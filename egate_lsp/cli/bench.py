@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import statistics
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -129,6 +130,52 @@ def faults(*, paths: Sequence[Path], limit: int, seed: int, show: bool) -> None:
             ordered = sorted(times)
             p50, p95 = ordered[len(ordered) // 2], ordered[int(len(ordered) * 0.95)]
             click.echo(f"{language:11} {name:22} p50 {p50:.2f} ms, p95 {p95:.2f} ms")
+
+
+@bench.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--limit", default=30, show_default=True, type=click.IntRange(5), help="How many places, at random.")
+@click.option("--seed", default=7, show_default=True, help="Of which places.")
+@set_option
+def first(*, paths: Sequence[Path], limit: int, seed: int, overrides: Sequence[str]) -> None:
+    """The first line at a place that is new to the model, with the setting draft.first_text_ms and without.
+
+    Two engines take turns at each place. Goal: the first line within a second, and no other line once all is read.
+    """
+    from egate_lsp import context
+    from egate_lsp.cli.bench_gate import bars
+    from egate_lsp.evaluation import problems, sources
+    from egate_lsp.evaluation.first_text import FirstText, measure
+    from egate_lsp.models.engine_process import EngineProcess
+    from egate_lsp.service import open_draft
+
+    settings = load(overrides)
+    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
+    files = [file for path in paths for file in sources.files(path.resolve())]
+    root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    drawn = problems.cut(files, root=root, count=limit + 1, seed=seed, budget=budget)
+    if len(drawn) < 2:
+        raise ConfigError("There are too few lines in those files.", hint="Name folders with source files.")
+
+    async def run() -> FirstText:
+        whole, short = await open_draft(settings), await open_draft(settings)
+        if not isinstance(whole, EngineProcess) or not isinstance(short, EngineProcess):
+            raise ConfigError("Only a local model can be measured.", hint="Set draft.model to one.")
+        try:
+            with bars(Console(stderr=True)) as progress:
+                return await measure(whole, short, drawn, settings.draft.first_text_ms, progress)
+        finally:
+            await whole.aclose()
+            await short.aclose()
+
+    found = asyncio.run(run())
+    for name, way in (("whole window", found.whole), ("short first", found.short), ("when all is read", found.after)):
+        times = sorted(way.ms)
+        click.echo(
+            f"{name:17} median {statistics.median(times):6.0f} ms, p95 {times[int(len(times) * 0.95)]:6.0f} ms, "
+            f"{statistics.median(way.read):5.0f} tokens read, {statistics.fmean(way.exact):.2f} the author's line"
+        )
+    click.echo(f"ratio of short to whole: {found.ratio:.2f} (median of {len(found.short.ms)} places)")
 
 
 bench.add_command(gate)

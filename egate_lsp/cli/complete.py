@@ -86,7 +86,12 @@ def complete(
         raise click.UsageError("--json and --explain exclude each other.")
     file, line, column = _spot(spot, line, column)
     # Nobody is typing: the answer may take its time.
-    settings = load(overrides, {"cascade": {"deadline_ms": 120_000}, "target": {"timeout_s": 60}})
+    patient = {
+        "cascade": {"deadline_ms": 120_000},
+        "target": {"timeout_s": 60},
+        "draft": {"first_text_ms": 0, "read_ahead": False},
+    }
+    settings = load(overrides, patient)
     try:
         text = file.read_bytes().decode("utf-8")
     except UnicodeDecodeError as error:

@@ -81,7 +81,8 @@ async def _run(console: Console, count: int, deferral_rate: float, json_file: Pa
     async with LocalServer(target) as server:
         console.print(f"  it answers at {server.base_url}; draft: {DRAFT}", style="dim")
         options = {
-            "draft": {"model": DRAFT},
+            # Each place is new to the draft, and nobody is typing: it reads all there is.
+            "draft": {"model": DRAFT, "first_text_ms": 0, "read_ahead": False},
             "target": {
                 "base_url": server.base_url, "model": TARGET, "api": "fim", "fim_model": TARGET,
                 "timeout_s": PATIENCE_MS / 1000.0,

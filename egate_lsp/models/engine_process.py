@@ -257,6 +257,11 @@ class EngineProcess:
             except DraftError as error:
                 log.info("reading ahead ended: %s", type(error).__name__)
 
+    async def read_all(self) -> None:
+        """Wait until the window of the last job is read whole."""
+        if self._reading is not None:
+            await asyncio.wait({self._reading})
+
     async def _stop_reading(self) -> None:
         if self._reading is not None:
             self._reading.cancel()

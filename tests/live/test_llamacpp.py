@@ -110,8 +110,7 @@ async def test_a_window_that_takes_long_to_read_gives_way_to_a_short_one_until_i
         await text_of(subject, prefix + "t", suffix, max_lines=1, reading_ms=100.0)
         second = subject.usage()
         while subject.usage().get("unread_tokens"):
-            assert subject._reading is not None
-            await subject._reading
+            await subject.read_all()
             read = await text_of(subject, prefix + "tu", suffix, max_lines=1, reading_ms=100.0)
         last = subject.usage()
 
