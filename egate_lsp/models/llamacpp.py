@@ -346,11 +346,11 @@ class LlamaCppEngine:
     def warm_up(self) -> None:
         """Evaluate a prompt of no meaning: the weights come into memory, and the machine's speed is measured."""
         prompt = (self._tokenize("def f(x):\n    return x\n") * WARM_UP_TOKENS)[:WARM_UP_TOKENS]
-        # Twice, because the first time waits for the disk.
+        # Twice, because the first time waits for the disk. Nothing of it stays: a prompt that shared its beginning
+        # would be evaluated in another batch than on a fresh engine, which changes the last digits.
         for _ in range(2):
-            self._slots.clear()
-            llama.llama_memory_clear(self._memory, False)
-            self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+            sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+            self._drop(sequence)
 
     def _affordable(self, prefix: str, job: Job) -> list[int]:
         """The prompt of the whole window if it can be read in time, else that of a shorter one. The shorter one is cut
