@@ -172,6 +172,9 @@ def test_a_request_stays_within_the_limits_of_the_server() -> None:
     assert dialect(PRESETS["mistral"], "mistral", "mistral").body(Ask("m", temperature=2.0))["temperature"] == 1.5
     assert dialect(PRESETS["openai"], "openai", "suffix").top(20) == 5
     assert dialect(PRESETS["lm-studio"], "lm-studio", "fim").top(20) == 0
+    vllm = dialect(PRESETS["vllm"], "vllm", "fim").body(Ask("m", stop=("\n", *QWEN.stop)))
+    assert vllm["stop"] == ["\n", *QWEN.stop[:3]]
+    assert vllm["skip_special_tokens"] is False
 
 
 json_values = st.recursive(

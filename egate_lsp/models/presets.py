@@ -84,8 +84,9 @@ PRESETS: dict[PresetName, Preset] = {
         "vLLM",
         ("fim", "chat"),
         "http://127.0.0.1:8000/v1",
-        max_stops=16,
         max_top=(("fim", 20), ("chat", 20)),
+        # Otherwise a mark that is not the model's own end is hidden, matches no stop text, and the model writes on.
+        extra=(("skip_special_tokens", False),),
     ),
     "ollama": Preset(
         "Ollama",
