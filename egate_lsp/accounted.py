@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from egate_lsp import prices
 from egate_lsp.errors import EgateError, TargetTimeout
+from egate_lsp.models.wrapped import WrappedModel
 from egate_lsp.records import RequestRecord, day_of, is_loopback, new_id, told, where
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from egate_lsp.values import FimContext, Token
 
 
-class AccountedModel:
+class AccountedModel(WrappedModel):
     """A model at an address."""
 
     def __init__(
@@ -35,21 +36,13 @@ class AccountedModel:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`table`: of prices, see `prices.price_of`."""
-        self.inner = model
+        super().__init__(model)
         self._server = where(url)
         self._local = is_loopback(url)
         self._budget = budget
         self._price = prices.price_of(model.name, self._server, table)
         self._keep_text = keep_text
         self._clock = clock
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def remote(self) -> bool:
-        return self.inner.remote
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         """Stream the middle; see `Model`.
@@ -85,12 +78,6 @@ class AccountedModel:
                     record, outcome=outcome, detail=detail, latency_ms=(time.monotonic() - started) * 1000.0
                 )
                 self._budget.settle(self._reckoned(ended, b"".join(received), self.inner.usage()))
-
-    def usage(self) -> dict[str, float]:
-        return self.inner.usage()
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
 
     def _begun(self, context: FimContext, limits: Limits) -> RequestRecord:
         """As long as nothing is known of the reply: the bytes that leave, and the most that they can cost."""

@@ -13,6 +13,7 @@ import threading
 from typing import TYPE_CHECKING
 
 from egate_lsp.errors import Withheld
+from egate_lsp.models.wrapped import WrappedModel
 from egate_lsp.values import FimContext
 
 if TYPE_CHECKING:
@@ -80,20 +81,12 @@ class Guard:
             return self._terms.permission(path, language)
 
 
-class GuardedModel:
+class GuardedModel(WrappedModel):
     """A model that is not on this machine, behind the guard."""
 
     def __init__(self, model: Model, guard: Guard) -> None:
-        self.inner = model
+        super().__init__(model)
         self._guard = guard
-
-    @property
-    def name(self) -> str:
-        return self.inner.name
-
-    @property
-    def remote(self) -> bool:
-        return self.inner.remote
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         """Stream the middle; see `Model`.
@@ -107,12 +100,6 @@ class GuardedModel:
                 yield token
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
-
-    def usage(self) -> dict[str, float]:
-        return self.inner.usage()
-
-    async def aclose(self) -> None:
-        await self.inner.aclose()
 
 
 def _scanned(context: FimContext) -> Scanned:

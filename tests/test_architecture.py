@@ -25,7 +25,7 @@ RINGS: list[set[str]] = [
         "models.dialects", "models.keys",
         "prices", "kept", "ledger_file", "figures", "plots",
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
- "models.slots", "models.healing", "models.reply", "models.catalogue", "models.scripted",
+ "models.wrapped", "models.slots", "models.healing", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
     {"stats_html", "stats_terminal", "ledger", "syntax", "models.connection", "terms"},
@@ -106,10 +106,9 @@ PURE = {
     "records", "prices", "kept", "figures", "plots", "stats_html", "stats_words",
     "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
     "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
-    "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply", "explain_view",
-    "explain_html",
-    "explain_terminal", "explain_text", "menu", "models.logprobs", "status", "suggestions", "secret_scan",
-    "editor_options",
+    "models.wrapped", "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
+    "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
+    "suggestions", "secret_scan", "editor_options",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

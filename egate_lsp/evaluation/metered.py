@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from egate_lsp.errors import EgateError
+from egate_lsp.models.wrapped import WrappedModel
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -32,7 +33,7 @@ class Prices:
         return (read * self.read + written * self.written) / 1e6
 
 
-class MeteredModel:
+class MeteredModel(WrappedModel):
     """A model with a meter.
 
     Attributes:
@@ -41,19 +42,11 @@ class MeteredModel:
     """
 
     def __init__(self, model: Model, prices: Prices, budget: float | None) -> None:
-        self._model = model
+        super().__init__(model)
         self._prices = prices
         self._budget = budget
         self.spent = 0.0
         self.requests = 0
-
-    @property
-    def name(self) -> str:
-        return self._model.name
-
-    @property
-    def remote(self) -> bool:
-        return self._model.remote
 
     async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         """Stream the middle; see `Model`.
@@ -66,19 +59,13 @@ class MeteredModel:
             raise BudgetSpent(f"${self.spent:.2f} of ${self._budget:.2f} are spent.")
         self.requests += 1
         count = 0
-        stream = self._model.generate(context, limits)
+        stream = self.inner.generate(context, limits)
         try:
             async for token in stream:
                 count += 1
                 yield token
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
-            usage = self._model.usage()
+            usage = self.inner.usage()
             written = usage.get("generated_tokens", float(count))
             self.spent += self._prices.of(usage.get("prompt_tokens", read), written)
-
-    def usage(self) -> dict[str, float]:
-        return self._model.usage()
-
-    async def aclose(self) -> None:
-        await self._model.aclose()
