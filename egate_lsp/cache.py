@@ -3,24 +3,50 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from dataclasses import dataclass
-from typing import Generic, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Generic, Self, TypeVar
+
+if TYPE_CHECKING:
+    from egate_lsp.values import FimContext
 
 T = TypeVar("T")
+
+# What a place is known by: so much text around it, whatever window the models were shown. A window is cut elsewhere
+# once the user has typed, accepted or moved far enough; the place is the same.
+NEAR_BEFORE = 1_000  # characters
+NEAR_AFTER = 400
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A hole: the text on both sides of it, as the models are shown it."""
+    """A hole, by the text near it on both sides.
 
-    prefix: str
-    suffix: str
+    Attributes:
+        offset: of the hole in its document; tells only how much was typed between two places.
+    """
+
+    before: str
+    after: str
+    offset: int = field(default=0, compare=False)
+
+    @classmethod
+    def of(cls, hole: FimContext) -> Self:
+        """Of what the models are shown."""
+        offset = len(hole.head) + len(hole.prefix)
+        return cls(hole.prefix[-NEAR_BEFORE:], hole.suffix[:NEAR_AFTER], offset)
 
     def typed_since(self, earlier: Place) -> str | None:
         """What was typed at `earlier` to come here; None if this place did not come from it by typing."""
-        if self.suffix != earlier.suffix or not self.prefix.startswith(earlier.prefix):
+        if self.after != earlier.after:
             return None
-        return self.prefix[len(earlier.prefix) :]
+        if self.before == earlier.before:
+            return ""  # also where something was changed far above
+        length = self.offset - earlier.offset
+        if not 0 < length <= min(len(self.before), NEAR_BEFORE // 2):
+            return None
+        typed = self.before[-length:]
+        there = earlier.before + typed
+        return typed if there.endswith(self.before) or self.before.endswith(there) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +69,8 @@ class Continuations(Generic[T]):
 
     def put(self, place: Place, text: str, value: T) -> None:
         """Store; the least recently used entry gives way."""
+        self._entries.pop(place, None)  # with the offset it had
         self._entries[place] = (text, value)
-        self._entries.move_to_end(place)
         while len(self._entries) > self._capacity:
             self._entries.popitem(last=False)
 

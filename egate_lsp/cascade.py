@@ -121,6 +121,7 @@ class _Run:
     started: float
     limits: Limits
     unease: float = 0.0
+    unseen: bool = False
     lines: list[CompletionLine] = field(default_factory=list)
     requests: list[TierRequest] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
@@ -141,7 +142,7 @@ class _Run:
 
     def place(self) -> Place:
         here = self.here()
-        return Place(here.prefix, here.suffix)
+        return Place.of(here)
 
     def add_time(self, stage: str, since: float) -> None:
         self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + (time.monotonic() - since) * 1000.0
@@ -177,7 +178,13 @@ class Cascade:
         self._late: dict[Place, _InFlight] = {}
 
     async def complete(
-        self, context: FimContext, *, invoked: bool = False, remote: bool = True, unease: float = 0.0
+        self,
+        context: FimContext,
+        *,
+        invoked: bool = False,
+        remote: bool = True,
+        unease: float = 0.0,
+        unseen: bool = False,
     ) -> Completion:
         """The merged completion for the hole.
 
@@ -185,13 +192,16 @@ class Cascade:
             invoked: asked for by hand: waits longer for a target.
             remote: False keeps to the tiers that do not leave this machine.
             unease: what the user did at this place, in [-1, 1]; see `feedback`.
+            unseen: nobody waits for it and it may never be shown: no line of it counts for the deferral rate (`seen`
+                counts them), and a window is read whole.
 
         Raises:
             DraftError: the draft engine could not give the first line.
         """
         now = time.monotonic()
         patience = self.policy.invoked_deadline_s if invoked else self.policy.deadline_s
-        run = _Run(context, now + patience, now, self._limits(invoked=invoked), unease)
+        limits = replace(self._limits(invoked=invoked), reading_ms=0.0) if unseen else self._limits(invoked=invoked)
+        run = _Run(context, now + patience, now, limits, unease, unseen=unseen)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -201,6 +211,12 @@ class Cascade:
         run.add_time("merge", merging)
         run.add_time("total", run.started)
         return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats)
+
+    def seen(self, completion: Completion) -> None:
+        """A completion that was drafted unseen is shown after all: its lines count for the deferral rate."""
+        for line in completion.lines:
+            if self.pace is not None and line.weighed is not None and len(self.tiers) > 1:
+                self.pace.saw(line.weighed, deferred=line.verdict is Verdict.DEFER)
 
     def _limits(self, *, invoked: bool) -> Limits:
         policy = self.policy
@@ -238,7 +254,7 @@ class Cascade:
     async def landed(self, context: FimContext) -> str | None:
         """Wait for the answer that a pending completion of this hole awaits: the text from the hole to the end of the
         answered line; None if no answer came, or if none was awaited. Tells it once."""
-        hole = Place(context.prefix, context.suffix)
+        hole = Place.of(context)
         late = self._late.pop(hole, None)
         if late is None:
             return None
@@ -324,7 +340,7 @@ class Cascade:
             if (found := await self._repaired(run, filled=filled)) is not None:
                 told = (f"drafted anew, because of the first draft: {known.faults[0]}",)
                 line, known = found
-        gated = self._judge(run, line, known, told, adapt=bool(behind))
+        gated = self._judge(run, line, known, told, adapt=bool(behind) and not run.unseen)
         if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
         else:
@@ -423,7 +439,7 @@ class Cascade:
             run.pending = True
             run.note = LATE_REASON
             self._late = {hole: late for hole, late in self._late.items() if not late.task.done()}
-            self._late[Place(run.context.prefix, run.context.suffix)] = flight
+            self._late[Place.of(run.context)] = flight
             run.requests.append(TierRequest(behind[0].model.name, len(run.lines), "late", remaining * 1000.0))
             return None
         answer = flight.task.result()
@@ -463,7 +479,7 @@ class Cascade:
 
     def _abandon_strangers(self, context: FimContext) -> None:
         """Close the requests under way for places of this document that the cursor has left."""
-        place = Place(context.prefix, context.suffix)
+        place = Place.of(context)
         for flight in self._in_flight:
             ahead = flight.place.typed_since(place) is not None  # further down the text being completed here
             if flight.path == context.path and not ahead and place.typed_since(flight.place) is None:
@@ -507,6 +523,7 @@ def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> Completi
         line.tokens,
         verdict=gated.verdict,
         signals=gated.signals,
+        weighed=gated.weighed if gated.score is not None else None,
     )
 
 
@@ -531,5 +548,14 @@ def _choose(gated: GatedLine, answer: Answer, draft: Tier, refused: str) -> Comp
     tokens = gated.line.tokens if agrees else answer.line.tokens
     reasons = (*gated.reasons, note)
     return CompletionLine(
-        text, Source.TARGET, answer.tier, gated.score, reasons, tokens, gated.line.text, gated.verdict, gated.signals
+        text,
+        Source.TARGET,
+        answer.tier,
+        gated.score,
+        reasons,
+        tokens,
+        gated.line.text,
+        gated.verdict,
+        gated.signals,
+        gated.weighed if gated.score is not None else None,
     )

@@ -107,6 +107,12 @@ class Draft(_Section):
     reads the whole."""
     read_ahead: bool = True
     """Read the rest of such a window while nobody waits for the model."""
+    ahead: bool = True
+    """While the user reads a suggestion, draft what follows it, so that it is there when the suggestion is accepted or
+    a new line begun. By models on this machine; see cascade.ahead_asks."""
+    debounce_ms: float = Field(150.0, ge=0, le=5_000)
+    """An automatic request waits at most so long for the next key, where the typing of late says that waiting saves
+    more than it costs; 0: never. What is answered from memory never waits."""
     idle_unload_s: float = Field(900.0, ge=0)
     """The model is unloaded after so long without a request; 0: never."""
 
@@ -311,6 +317,8 @@ class Cascade(_Section):
     """An automatic request never waits for a target longer than this after it arrived."""
     invoked_deadline_ms: float = Field(8000.0, gt=0, le=600_000)
     """The same for a request made by hand."""
+    ahead_asks: bool = False
+    """Lines that are drafted ahead may be sent to the target too, though they may never be shown. It costs requests."""
     show_unsure: bool = False
     """Show the draft's own line where the target is late, instead of ending the text before it."""
     pause_s: float = Field(30.0, gt=0, le=3600)

@@ -17,6 +17,7 @@ class Metrics:
 
     Attributes:
         reused: suggestions of which the user had typed the beginning: answered without a model, not among completions.
+        ahead: drafts of what follows a suggestion, before it was asked for; `ahead_used` of them were shown.
         lines_target: lines of shown completions that a tier behind the draft wrote.
         accepted, accepted_partly, typed_through, typed_past, dismissed, undone: suggestions, by what the user did.
         requests, requests_failed, requests_late: to tiers behind the draft.
@@ -33,6 +34,8 @@ class Metrics:
     dismissed: int = 0
     undone: int = 0
     reused: int = 0
+    ahead: int = 0
+    ahead_used: int = 0
     lines: int = 0
     lines_target: int = 0
     requests: int = 0

@@ -19,10 +19,12 @@ from typing import TYPE_CHECKING
 from egate_lsp import context as contexts
 from egate_lsp import languages, triggers
 from egate_lsp.accounts import Accounts
+from egate_lsp.ahead import Ahead, following
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.consent import Consents
+from egate_lsp.debounce import Debounce
 from egate_lsp.errors import ConfigError, EgateError, ModelNotFound, Withheld
 from egate_lsp.escalate import Tier
 from egate_lsp.feedback import Feedback
@@ -30,7 +32,7 @@ from egate_lsp.gate import Rule
 from egate_lsp.guard import Guard, GuardedModel
 from egate_lsp.merge import rest_of
 from egate_lsp.metrics import Metrics
-from egate_lsp.models import catalogue, store
+from egate_lsp.models import Reader, catalogue, store
 from egate_lsp.models.engine_process import EngineProcess, EngineState
 from egate_lsp.models.fim import FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
@@ -39,7 +41,7 @@ from egate_lsp.models.scripted import read_script
 from egate_lsp.pace_file import PaceFile
 from egate_lsp.status import State, Status, Usage
 from egate_lsp.terms import Terms
-from egate_lsp.values import Completion, Outcome, Snapshot
+from egate_lsp.values import Completion, Outcome, Snapshot, Source, Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -77,6 +79,19 @@ class _Pending:
     returned: Completion
 
 
+@dataclass(slots=True)
+class _Kept:
+    """A completion that is answered from memory.
+
+    Attributes:
+        unseen: it was drafted ahead, and nobody was shown it yet.
+    """
+
+    place: Place
+    completion: Completion
+    unseen: bool = False
+
+
 class Service:
     """One cascade with its models. Create and use it within one running event loop.
 
@@ -106,7 +121,9 @@ class Service:
         self._on_status = on_status or (lambda _status: None)
         self._metrics = Metrics()
         self._feedback = Feedback()
-        self._shown: Continuations[Completion] = Continuations()
+        self._shown: Continuations[_Kept] = Continuations()
+        self._ahead = Ahead(self._draft_ahead)
+        self._debounce = Debounce(settings.draft.debounce_ms / 1000.0)
         self._last_place: dict[str, Place] = {}
         self._pending: dict[str, _Pending] = {}
         self._consents = Consents(consents_path)
@@ -144,17 +161,22 @@ class Service:
         if kept_here and self.tiers[0].model.remote:
             return Completion(note=f"no completion: {kept_here}, and the draft is not on this machine")
         before = document.text[: document.offset]
-        place = Place(hole.prefix, hole.suffix)
+        place = Place.of(hole)
         if self._feedback.seen(document.path, before):
             self._forget(document.path)
         if invoked:
             self._feedback.asked(document.path, before)
-        elif (known := self._shown.find(place)) is not None and known.text:
-            return self._typed_through(known, document, before, built_ms)
+        else:
+            self._debounce.key(building)
+            if (known := self._shown.find(place)) is not None and known.text:
+                return self._typed_through(known, document, before, built_ms)
+        await self._ahead.stop()
+        if not invoked:
+            await asyncio.sleep(self._debounce.wait())
         typed = ""
         if not invoked and (former := self._typed_along(document.path, place)) is not None:
             # The same question again, not one that begins in mid-line: only its answer can go on from what is shown.
-            place, hole, typed = former.place, former.hole, place.prefix[len(former.place.prefix) :]
+            place, hole, typed = former.place, former.hole, place.typed_since(former.place) or ""
         self._enter()
         try:
             completion = await self._cascade.complete(
@@ -175,8 +197,11 @@ class Service:
             self._remember(document.path, _Pending(place, hole, whole, completion))
             self._feedback.shown(document.path, before, completion.text)
             self._metrics.add(completion)
+            if (first := completion.timing_ms.get("draft_first_line")) is not None:
+                self._debounce.drafted(first / 1000.0)
         finally:
             self._leave()
+        self._plan(document, completion)
         for file, pace in self._paces:
             file.keep(pace)
         return completion
@@ -224,7 +249,7 @@ class Service:
         if whole.pending:
             self._pending[path] = made
         elif whole.text:
-            self._shown.put(made.place, whole.text, whole)
+            self._shown.put(made.place, whole.text, _Kept(made.place, whole))
             self._last_place[path] = made.place
 
     async def landed(self, path: str, completion: Completion) -> bool:
@@ -238,13 +263,62 @@ class Service:
         adds = text is not None and text.startswith(shown) and text != shown
         return adds and self._pending.get(path) is former
 
-    def _typed_through(self, known: Found[Completion], document: Snapshot, before: str, built_ms: float) -> Completion:
-        """The rest of a completion that the user has begun to type: no model is asked."""
-        whole = known.value
+    def _typed_through(self, known: Found[_Kept], document: Snapshot, before: str, built_ms: float) -> Completion:
+        """What is left of a completion of which the user has typed the beginning, or that was drafted ahead: no model
+        is asked."""
+        kept = known.value
+        whole = kept.completion
+        if kept.unseen:
+            kept.unseen = False
+            self._metrics.ahead_used += 1
+            if self._cascade is not None:
+                self._cascade.seen(whole)
+        self._last_place[document.path] = kept.place
         lines = rest_of(whole.lines, len(whole.text) - len(known.text))
         self._feedback.shown(document.path, before, known.text)
         self._metrics.reused += 1
-        return Completion(lines, timing_ms={"context": built_ms, "total": built_ms}, note=whole.note)
+        rest = Completion(lines, timing_ms={"context": built_ms, "total": built_ms}, note=whole.note)
+        self._plan(document, rest)
+        return rest
+
+    def _plan(self, document: Snapshot, shown: Completion) -> None:
+        """While the user reads what is shown, what follows it is drafted."""
+        if self.settings.draft.ahead:
+            self._ahead.plan(following(document, shown))
+
+    async def idle(self) -> None:
+        """Wait until nothing is drafted ahead any more."""
+        await self._ahead.finished()
+
+    async def _draft_ahead(self, document: Snapshot) -> bool:
+        """Draft at a place where nobody has asked yet. True: there is something to show.
+
+        A line that would be deferred is not kept, unless the target was asked: where it is wanted, it is drafted in no
+        time, because the model has just read its prompt, and the target is asked then.
+        """
+        cascade, hole = self._cascade, self._hole(document)
+        place = Place.of(hole)
+        known = self._shown.find(place)
+        if cascade is None or (known is not None and known.text):
+            return True
+        draft, asks = cascade.tiers[0].model, self.settings.cascade.ahead_asks
+        kept_here = await self._kept_here(hole)
+        if draft.remote and (kept_here or not asks):
+            return False
+        if isinstance(draft, Reader):
+            await draft.read_all()
+        try:
+            completion = await cascade.complete(hole, remote=asks and not kept_here, unseen=True)
+        except EgateError as error:
+            log.info("nothing is drafted ahead: %s", type(error).__name__)
+            return False
+        self._metrics.ahead += 1
+        unsure = any(line.verdict is Verdict.DEFER and line.source is Source.DRAFT for line in completion.lines)
+        others = len(cascade.tiers) > 1 and not kept_here
+        if completion.text and not completion.pending and not (unsure and others):
+            kept = dataclasses.replace(completion, note="drafted ahead, before you asked for it")
+            self._shown.put(place, completion.text, _Kept(place, kept, unseen=True))
+        return bool(completion.text)
 
     def _forget(self, path: str) -> None:
         """What was shown last in this document is not shown again at that place."""
@@ -348,6 +422,7 @@ class Service:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
+        await self._ahead.stop()
         if self._cascade is not None:
             for file, pace in self._paces:
                 file.keep(pace, now=True)

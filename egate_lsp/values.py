@@ -152,6 +152,7 @@ class CompletionLine:
         draft: the draft's line where another tier replaced it.
         verdict: the gate's on the draft's line at this place; None where none was drafted.
         signals: what was known of the draft's line, by name; see `signals`.
+        weighed: the score as it was compared with tau; None where there was none.
     """
 
     text: str
@@ -163,6 +164,7 @@ class CompletionLine:
     draft: str | None = None
     verdict: Verdict | None = None
     signals: Mapping[str, float] = field(default_factory=dict)
+    weighed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,7 +18,8 @@ RINGS: list[set[str]] = [
     {
         "models.logprobs", "models.frames",
         "records", "stats_words",
-        "languages", "cache", "metrics", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
+        "languages", "cache", "metrics", "debounce", "ahead",
+        "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "menu", "render", "models", "models.fim", "progress", "editor_options", "git_ignore", "consent", "secret_scan",
     },
     {
@@ -104,8 +105,9 @@ OWNERS = {
 PURE = {
     "models.presets", "models.frames", "models.dialects",
     "records", "prices", "kept", "figures", "plots", "stats_html", "stats_words",
-    "values", "errors", "languages", "cache", "metrics", "explanation", "documents", "context", "triggers", "merge",
-    "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration", "feedback", "framing",
+    "values", "errors", "languages", "cache", "metrics", "debounce", "explanation", "documents", "context",
+    "triggers", "merge", "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration",
+    "feedback", "framing",
     "models.wrapped", "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
     "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
     "suggestions", "secret_scan", "editor_options",

@@ -3,7 +3,37 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.cache import Continuations, Place
+from egate_lsp import context as contexts
+from egate_lsp.cache import NEAR_AFTER, NEAR_BEFORE, Continuations
+from egate_lsp.cache import Place as _Place
+from egate_lsp.values import FimContext
+
+
+def Place(prefix: str, suffix: str) -> _Place:
+    return _Place.of(FimContext(prefix, suffix))
+
+
+@given(st.integers(0, 400), st.integers(0, 120), st.sampled_from([0, 17, 5_000]))
+def test_a_place_is_the_same_whatever_window_is_cut_around_it(row: int, typed: int, above: int) -> None:
+    """Also when the window's start moves on while text is accepted, or something is written far above."""
+    lines = "".join(f"    value_{number} = compute({number})\n" for number in range(800))
+    text = "".join(f"# {number}\n" for number in range(above)) + lines
+    cursor = len(text) - len(lines) + row * 27
+    accepted = "total = sum(values)\n    return total if total is not None else fallback(values, default=0.0)"[:typed]
+
+    def place(document: str, offset: int) -> _Place:
+        budget = contexts.Budget(NEAR_BEFORE * 2, NEAR_AFTER * 2)
+        return _Place.of(contexts.build(document, offset, budget, language="python"))
+
+    before = place(text, cursor)
+    after = place(text[:cursor] + accepted + text[cursor:], cursor + len(accepted))
+    shifted = place("import os\n" + text, cursor + 10)
+
+    assert after.typed_since(before) == accepted
+    if cursor > NEAR_BEFORE:
+        assert shifted.typed_since(before) == ""
+    if accepted:
+        assert before.typed_since(after) is None
 
 
 @given(st.text(max_size=20), st.text(max_size=20), st.text(max_size=20), st.integers(0, 20))

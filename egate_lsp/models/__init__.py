@@ -56,6 +56,15 @@ class Searcher(Protocol):
 
 
 @runtime_checkable
+class Reader(Protocol):
+    """A model that reads on in a window while nobody waits for it."""
+
+    async def read_all(self) -> None:
+        """Wait until the window of the last generation is read whole, or the reading was broken off."""
+        ...
+
+
+@runtime_checkable
 class Model(Protocol):
     """A tier's model.
 

@@ -1,0 +1,79 @@
+"""What will be asked for next, drafted while the user reads: after the shown text is accepted, and after a new line.
+
+One piece of work at a time, begun when no request has come for a moment, ended by the next request that needs a model.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from egate_lsp.values import Completion, Snapshot
+
+PAUSE_S = 0.3  # without a request, before anything is drafted ahead
+
+
+def following(document: Snapshot, shown: Completion) -> list[Snapshot]:
+    """Where the user is likely to ask next, the likelier first: at the end of the shown text, if there is one, and on
+    a new line after it. None where text follows on the line, or where it is blank: an empty line is no end of
+    anything. Pure."""
+    if shown.pending:
+        return []
+    before, after = document.text[: document.offset], document.text[document.offset :]
+    end = before + shown.text
+    if not end.rpartition("\n")[2].strip() or after.partition("\n")[0].strip():
+        return []
+    accepted = replace(document, text=end + after, offset=len(end))
+    entered = replace(document, text=f"{end}\n{after}", offset=len(end) + 1)
+    return [accepted, entered] if shown.text else [entered]
+
+
+class Ahead:
+    """Drafts one place after the other until one has text to show.
+
+    Args:
+        draft: drafts at a place and keeps what it finds; True if there is text to show.
+        pause_s: see `PAUSE_S`.
+    """
+
+    def __init__(self, draft: Callable[[Snapshot], Awaitable[bool]], pause_s: float = PAUSE_S) -> None:
+        self._draft = draft
+        self._pause_s = pause_s
+        self._places: list[Snapshot] = []
+        self._work: asyncio.Task[None] | None = None
+
+    def plan(self, places: Sequence[Snapshot]) -> None:
+        """Draft there once nothing was asked for a moment. Work on the same places goes on."""
+        if self._work is not None and self._places == places:
+            return
+        self._cancel()
+        self._places = list(places)
+        if places:
+            self._work = asyncio.create_task(self._run(self._places), name="egate ahead")
+
+    async def stop(self) -> None:
+        """End what is under way, and wait until it has ended."""
+        work = self._work
+        self._cancel()
+        if work is not None:
+            await asyncio.gather(work, return_exceptions=True)
+
+    async def finished(self) -> None:
+        """Wait for what is planned."""
+        if self._work is not None:
+            await asyncio.wait({self._work})
+
+    async def _run(self, places: Sequence[Snapshot]) -> None:
+        await asyncio.sleep(self._pause_s)
+        for place in places:
+            if await self._draft(place):
+                return
+
+    def _cancel(self) -> None:
+        if self._work is not None:
+            self._work.cancel()
+        self._work, self._places = None, []

@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from egate_lsp.ahead import Ahead, following
+from egate_lsp.config import Settings, resolve
+from egate_lsp.service import Service
+from egate_lsp.values import Completion, CompletionLine, Snapshot, Source
+from tests.test_openai_target import Play, stream
+
+
+def shown(text: str) -> Completion:
+    return Completion(tuple(CompletionLine(line, Source.DRAFT) for line in text.split("\n")) if text else ())
+
+
+def places(document: str, text: str = "", *, pending: bool = False) -> list[str]:
+    """The document at each place that is drafted ahead, with a bar for the cursor."""
+    offset = document.index("|")
+    snapshot = Snapshot(document.replace("|", "", 1), offset)
+    completion = shown(text)
+    if pending:
+        completion = Completion(completion.lines, pending=True)
+    return [f"{at.text[: at.offset]}|{at.text[at.offset :]}" for at in following(snapshot, completion)]
+
+
+def test_after_the_shown_text_and_on_a_new_line_after_it() -> None:
+    assert places("x = |\nrest\n", "1") == ["x = 1|\nrest\n", "x = 1\n|\nrest\n"]
+
+
+def test_on_a_new_line_where_nothing_is_shown_at_a_line_s_end() -> None:
+    assert places("x = 1|\nrest\n") == ["x = 1\n|\nrest\n"]
+
+
+@pytest.mark.parametrize(("document", "text"), [("x = |)\n", "1"), ("    |\n", ""), ("|", ""), ("x = 1\n|\n", "")])
+def test_not_in_mid_line_and_not_after_a_blank_one(document: str, text: str) -> None:
+    assert places(document, text) == []
+
+
+def test_not_while_the_shown_text_is_still_awaited() -> None:
+    assert places("x = |\n", "1", pending=True) == []
+
+
+async def test_drafts_in_turn_until_there_is_text() -> None:
+    asked = []
+
+    async def draft(document: Snapshot) -> bool:
+        asked.append(document.text)
+        return document.text == "b"
+
+    ahead = Ahead(draft, 0.0)
+    ahead.plan([Snapshot(text, 0) for text in "abc"])
+    await ahead.finished()
+
+    assert asked == ["a", "b"]
+
+
+async def test_the_same_plan_again_disturbs_nothing_and_another_ends_it() -> None:
+    begun, ended = [], []
+    started = asyncio.Event()
+
+    async def draft(document: Snapshot) -> bool:
+        begun.append(document.text)
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(document.text)
+        return True
+
+    ahead = Ahead(draft, 0.0)
+    ahead.plan([Snapshot("a", 0)])
+    await started.wait()
+    ahead.plan([Snapshot("a", 0)])
+    assert (begun, ended) == (["a"], [])
+
+    await ahead.stop()
+    assert (begun, ended) == (["a"], ["a"])
+    await ahead.stop()  # nothing to end
+
+
+SCRIPT = [
+    {"after": "total = ", "tokens": [["sum(values)", 0.1], ["\n", 0.1]]},
+    {"after": "total = sum(values)", "tokens": [["\n", 0.1]]},
+    {"after": "sum(values)\n", "tokens": [["    return total", 0.1], ["\n", 0.1], ["x", 9.0]]},
+]
+
+
+def service(tmp_path: Path, script=SCRIPT, **tables) -> Service:
+    path = tmp_path / "script.json"
+    path.write_text(json.dumps(script))
+    draft = {"model": f"scripted:{path}", "max_lines": 1} | tables.pop("draft", {})
+    resolved, problems = resolve([("test", {"draft": draft, **tables})])
+    assert problems == []
+    assert isinstance(resolved, Settings)
+    return Service(resolved)
+
+
+def at(text: str) -> Snapshot:
+    before, _, after = text.partition("|")
+    return Snapshot(before + after, len(before), "/p/a.py", "python")
+
+
+async def test_the_line_after_an_accepted_one_is_there_before_it_is_asked_for(tmp_path: Path) -> None:
+    engine = service(tmp_path)
+    try:
+        first = await engine.complete(at("def f():\n    total = |\n"), invoked=False)
+        await engine.idle()
+        drafted = len(engine.tiers[0].model.asked)
+        second = await engine.complete(at("def f():\n    total = sum(values)\n    |\n"), invoked=False)
+        asked, stats = len(engine.tiers[0].model.asked), engine.stats()
+    finally:
+        await engine.aclose()
+
+    assert (first.text, second.text) == ("sum(values)", "return total")
+    assert "ahead" in second.note
+    assert (stats["ahead_used"], stats["reused"]) == (1, 1)
+    assert drafted == asked == 3  # the line, the rest of it, the next one; and none for the second request
+
+
+async def test_nothing_is_drafted_ahead_where_it_is_switched_off(tmp_path: Path) -> None:
+    engine = service(tmp_path, draft={"ahead": False})
+    try:
+        await engine.complete(at("def f():\n    total = |\n"), invoked=False)
+        await engine.idle()
+        asked = engine.tiers[0].model.asked
+    finally:
+        await engine.aclose()
+
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("asks", [False, True])
+async def test_no_line_leaves_the_machine_before_it_is_wanted_unless_the_user_says_so(
+    tmp_path: Path, *, asks: bool
+) -> None:
+    unsure = [
+        *SCRIPT[:2],
+        {"after": "sum(values)\n", "tokens": [["    return unsure", 9.0], ["\n", 0.1]]},
+        {"after": "sum(values)\n    ", "tokens": [["return unsure", 9.0], ["\n", 0.1]]},
+    ]
+    play = Play(stream("    return total" if asks else "return total"))
+    server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
+    target = {
+        "base_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1",
+        "api": "suffix",
+        "healing": False,
+    }
+    engine = service(tmp_path, unsure, target=target, gate={"tau": 0.5, "syntax": False}, cascade={"ahead_asks": asks})
+    try:
+        await engine.complete(at("def f():\n    total = |\n"), invoked=False)
+        await engine.idle()
+        before = len(play.requests)
+        second = await engine.complete(at("def f():\n    total = sum(values)\n    |\n"), invoked=not asks)
+    finally:
+        await engine.aclose()
+        server.close()
+        await server.wait_closed()
+
+    assert before == int(asks)
+    assert second.text == "return total"
