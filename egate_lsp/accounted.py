@@ -82,10 +82,10 @@ class AccountedModel(WrappedModel):
     def _begun(self, context: FimContext, limits: Limits) -> RequestRecord:
         """As long as nothing is known of the reply: the bytes that leave, and the most that they can cost."""
         moment = self._clock()
-        size = _size(context.prefix) + _size(context.suffix) + _size(context.path) + _size(limits.hint)
+        size = _size(context.shown) + _size(context.suffix) + _size(context.path) + _size(limits.hint)
         text = None
         if self._keep_text:
-            text = json.dumps({"path": context.path, "prefix": context.prefix, "suffix": context.suffix})
+            text = json.dumps({"path": context.path, "prefix": context.shown, "suffix": context.suffix})
         return RequestRecord(
             new_id(),
             moment,

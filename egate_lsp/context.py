@@ -19,21 +19,34 @@ class Budget:
     suffix_chars: int
 
 
-def build(text: str, offset: int, budget: Budget, *, path: str = "", language: str = "") -> FimContext:
+def build(
+    text: str,
+    offset: int,
+    budget: Budget,
+    *,
+    path: str = "",
+    language: str = "",
+    span: tuple[int, int] | None = None,
+    outline: str = "",
+) -> FimContext:
     """Cut the text around `offset` (code points) to the budget, at line starts, with LF line breaks.
 
-    The prefix's start is anchored to multiples of a quarter of the budget, so that typing does not move it at each
-    keystroke: every move would make the draft engine read the whole prompt anew. The prefix is therefore between
-    three quarters of the budget and the whole of it.
+    `span` is what to show instead, as `windows` chose it, and `outline` the rest of the file in short.
+
+    Without it the prefix's start is anchored to multiples of a quarter of the budget, so that typing does not move it
+    at each keystroke: every move would make the draft engine read the whole prompt anew. The prefix is therefore
+    between three quarters of the budget and the whole of it.
     """
     offset = min(max(offset, 0), len(text))
-    start = _window_start(text, offset, budget.prefix_chars)
-    end = _window_end(text, offset, budget.suffix_chars)
+    if span is None:
+        span = _window_start(text, offset, budget.prefix_chars), _window_end(text, offset, budget.suffix_chars)
+    start, end = span
     prefix = _with_lf(text[start:offset])
     # A cursor between \r and \n (some clients round so) must not make two line breaks of one.
     suffix = _with_lf(text[offset:end])
     head, tail = _with_lf(text[:start]), _with_lf(text[end:])
-    return FimContext(prefix, suffix, path, language, shape_at(prefix, suffix, language), head, tail)
+    shape = shape_at(prefix, suffix, language)
+    return FimContext(prefix, suffix, path, language, shape, head, tail, outline=_with_lf(outline))
 
 
 def cut(prefix: str, suffix: str, budget: Budget) -> tuple[str, str]:

@@ -44,7 +44,7 @@ $code
 <h2>Lines</h2>
 $lines
 <h2>Requests</h2>
-$requests
+$requests$window
 <div class="pair">
 <section><h2>Time by stage</h2>
 $timing
@@ -133,8 +133,22 @@ def page(view: View) -> str:
         lines="\n".join(_card(view, line) for line in view.lines) or '<p class="soft">none</p>',
         requests=_requests(view.requests),
         timing=_pairs((name, f"{value:.1f} ms") for name, value in view.timing_ms),
+        window=_window(view),
         stats=_pairs((name, count(value)) for name, value in view.stats),
     )
+
+
+def _window(view: View) -> str:
+    """What the models were shown: sizes, and the texts that the reader does not see above."""
+    if not view.window:
+        return ""
+    sizes = _pairs((name, f"{chars} characters") for name, chars, _ in view.window)
+    texts = (
+        f'<details><summary>{_e(name)}</summary><div class="text context">{_e(chr(10).join(rows))}</div></details>'
+        for name, _, rows in view.window
+        if rows
+    )
+    return f"\n<h2>Shown to the models</h2>\n{sizes}{''.join(texts)}"
 
 
 def _e(text: str) -> str:

@@ -36,9 +36,18 @@ def drawing(view: View) -> RenderableType:
     for line in view.lines:
         parts += _details(view, line)
     parts += [Text(), *_requests(view)]
+    parts += _window(view)
     parts.append(_pairs("time", ((name, f"{value:.1f} ms") for name, value in view.timing_ms)))
     parts.append(_pairs("engine", ((name, count(value)) for name, value in view.stats)))
     return Group(*parts)
+
+
+def _window(view: View) -> Iterator[RenderableType]:
+    if view.window:
+        yield _pairs("shown to the models", ((name, f"{chars} characters") for name, chars, _ in view.window))
+    for _, _, rows in view.window:
+        for row in rows:
+            yield _indented(Text(_tabs(row), style="dim"))
 
 
 def legend(view: View) -> Text:

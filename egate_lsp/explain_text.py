@@ -35,6 +35,9 @@ def _lines(view: View) -> Iterator[str]:
         yield "requests: none"
     for request in view.requests:
         yield f"request for line {request.number}: {_told(request)}, {_counts(request)}"
+    if view.window:
+        yield "shown to the models: " + ", ".join(f"{name} {chars} characters" for name, chars, _ in view.window)
+    yield from (f"  {row}" for _, _, rows in view.window for row in rows)
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in view.timing_ms)
     if times:
         yield f"time: {times}"

@@ -147,6 +147,8 @@ class View:
 
     Attributes:
         cursor_line: the cursor's line where there is no completion: number, text before and after the cursor.
+        window: name, size in characters and lines of each part of what the models were shown; no lines where these
+            are around the cursor.
         scale: normalised entropy of the strongest shade.
     """
 
@@ -160,6 +162,7 @@ class View:
     requests: tuple[RequestFacts, ...]
     timing_ms: tuple[tuple[str, float], ...]
     stats: tuple[tuple[str, float], ...]
+    window: tuple[tuple[str, int, tuple[str, ...]], ...]
     pending: bool
     note: str
     scale: float
@@ -192,6 +195,10 @@ def view(completion: Completion, place: Place, gate: Gate | None = None) -> View
         requests=requests,
         timing_ms=tuple((name.replace("_", " "), value) for name, value in completion.timing_ms.items()),
         stats=tuple((name.replace("_", " "), value) for name, value in completion.stats.items()),
+        window=tuple(
+            (shown(part.name), part.chars, tuple(shown(row) for row in part.text.rstrip("\n").split("\n") if part.text))
+            for part in completion.window
+        ),
         pending=completion.pending,
         note=shown(completion.note),
         scale=max(LEAST_SCALE, highest),

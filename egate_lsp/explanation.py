@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def as_json(completion: Completion) -> dict[str, Any]:
-    """Keys `text`, `lines`, `requests`, `timing_ms`, `pending`, `note`, `stats`; only JSON types, no NaN or inf."""
+    """`text`, `lines`, `requests`, `timing_ms`, `pending`, `note`, `stats`, `window`; JSON types, no NaN or inf."""
     return {
         "text": completion.text,
         "lines": [_line(line) for line in completion.lines],
@@ -20,6 +20,7 @@ def as_json(completion: Completion) -> dict[str, Any]:
         "pending": completion.pending,
         "note": completion.note,
         "stats": completion.stats,
+        "window": [asdict(part) for part in completion.window],
     }
 
 

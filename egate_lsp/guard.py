@@ -69,7 +69,7 @@ class Guard:
             return context
         scanned = await asyncio.to_thread(_scanned, context)
         if not scanned.kinds:
-            return context
+            return scanned.masked
         kinds = ", ".join(scanned.kinds)
         log.info("%s in the text around the cursor: %s", kinds, self._secrets)
         if self._secrets == "stop":

@@ -56,8 +56,11 @@ class Scanned:
 
 
 def scan_hole(context: FimContext) -> Scanned:
-    """Look through a hole's prefix and suffix, and a little of the text beyond them."""
+    """Look through a hole's prefix and suffix, and a little of the text beyond them. An outline with a secret is left
+    out, because the hole can do without."""
     _detectors()
+    if context.outline and scan(context.outline, context.path):
+        context = replace(context, outline="")
     before, after = context.head[-BESIDE:], context.tail[:BESIDE]
     text = before + context.prefix + context.suffix + after
     first, last = len(before), len(text) - len(after)

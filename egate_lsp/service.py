@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import functools
 import logging
 import math
 import re
@@ -17,7 +18,7 @@ from pathlib import Path, PurePath
 from typing import TYPE_CHECKING
 
 from egate_lsp import context as contexts
-from egate_lsp import languages, triggers
+from egate_lsp import languages, outlines, triggers
 from egate_lsp.accounts import Accounts
 from egate_lsp.ahead import Ahead, following
 from egate_lsp.cache import Continuations, Found, Place
@@ -42,6 +43,7 @@ from egate_lsp.pace_file import PaceFile
 from egate_lsp.status import State, Status, Usage
 from egate_lsp.terms import Terms
 from egate_lsp.values import Completion, Outcome, Snapshot, Source, Verdict
+from egate_lsp.windows import Windows
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -129,6 +131,7 @@ class Service:
         self._consents = Consents(consents_path)
         self._terms = Terms(settings, self._consents)
         self._guard = Guard(self._terms, settings.privacy)
+        self._windows: Windows | None = None
         self._cascade: Cascade | None = None
         self._broken: EgateError | None = None
         self._target_paused = False
@@ -189,6 +192,7 @@ class Service:
             return Completion(note=f"no completion: {error}")
         else:
             completion.timing_ms["context"] = built_ms
+            completion = dataclasses.replace(completion, window=hole.window)
             if kept_here and not completion.note:
                 note = f"{kept_here}: models of this machine only"
                 completion = dataclasses.replace(completion, note=note)
@@ -218,13 +222,18 @@ class Service:
 
     def _hole(self, document: Snapshot) -> FimContext:
         """What the models are shown of a document."""
-        cut = self.settings.context
+        text, offset = document.text, min(max(document.offset, 0), len(document.text))
+        language = document.language or languages.by_path(document.path)
+        budget = contexts.Budget(self.settings.context.prefix_chars, self.settings.context.suffix_chars)
+        window = self._windows.at(document.path, text, offset, budget, language) if self._windows else None
         hole = contexts.build(
-            document.text,
-            document.offset,
-            contexts.Budget(cut.prefix_chars, cut.suffix_chars),
+            text,
+            offset,
+            budget,
             path=PurePath(document.path).name,
-            language=document.language or languages.by_path(document.path),
+            language=language,
+            span=(window.start, window.end) if window else None,
+            outline=window.outline if window else "",
         )
         return dataclasses.replace(hole, file=document.path)
 
@@ -277,7 +286,8 @@ class Service:
         lines = rest_of(whole.lines, len(whole.text) - len(known.text))
         self._feedback.shown(document.path, before, known.text)
         self._metrics.reused += 1
-        rest = Completion(lines, timing_ms={"context": built_ms, "total": built_ms}, note=whole.note)
+        timing = {"context": built_ms, "total": built_ms}
+        rest = Completion(lines, timing_ms=timing, note=whole.note, window=whole.window)
         self._plan(document, rest)
         return rest
 
@@ -316,7 +326,7 @@ class Service:
         unsure = any(line.verdict is Verdict.DEFER and line.source is Source.DRAFT for line in completion.lines)
         others = len(cascade.tiers) > 1 and not kept_here
         if completion.text and not completion.pending and not (unsure and others):
-            kept = dataclasses.replace(completion, note="drafted ahead, before you asked for it")
+            kept = dataclasses.replace(completion, note="drafted ahead, before you asked for it", window=hole.window)
             self._shown.put(place, completion.text, _Kept(place, kept, unseen=True))
         return bool(completion.text)
 
@@ -434,9 +444,12 @@ class Service:
 
     async def _open(self) -> None:
         try:
-            checker = await asyncio.to_thread(_checker) if self.settings.gate.syntax else None
+            checker = await asyncio.to_thread(_checker)
+            if self.settings.context.outline:
+                self._windows = Windows(functools.partial(outlines.entries, checker))
             tiers = await self._tiers()
-            self._cascade = Cascade(tiers, _policy(self.settings), checker, tiers[0].pace)
+            judge = checker if self.settings.gate.syntax else None
+            self._cascade = Cascade(tiers, _policy(self.settings), judge, tiers[0].pace)
             self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error

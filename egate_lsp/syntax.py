@@ -109,6 +109,12 @@ class Checker:
             return None
         return tree_triggers.found(tree.root_node, start, end)
 
+    def root(self, text: str, language: str) -> tree_sitter.Node | None:
+        """The document's syntax tree, derived from the one it had before; None without a grammar, or if it is too
+        large."""
+        parser = self._parser(language) if len(text) <= MAX_BYTES else None
+        return None if parser is None else self._base(parser, language, text.encode("utf-8", "replace")).tree.root_node
+
     def _tree_adds_error(self, parser: tree_sitter.Parser, language: str, before: str, line: str, after: str) -> bool:
         head, middle, tail = (text.encode("utf-8", "replace") for text in (before, line, after))
         base, tree, changed = self._with_line(parser, language, head, middle, tail)

@@ -59,6 +59,21 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class WindowPart:
+    """A part of what the models were shown, for the explanation.
+
+    Attributes:
+        name: in words.
+        chars: its size.
+        text: it, where the user does not see it around the cursor anyway; else "".
+    """
+
+    name: str
+    chars: int
+    text: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class FimContext:
     """What a model is shown: text before and after the hole, cut to budget, line breaks as LF.
 
@@ -67,6 +82,7 @@ class FimContext:
         head, tail: the document's text before the prefix and after the suffix. No model is shown it; the syntax check
             needs the whole text.
         file: the document's full path, which no model is told; whether its text may leave the machine depends on it.
+        outline: the rest of the file in short, as whole lines; models are shown it directly before the prefix.
     """
 
     prefix: str
@@ -77,6 +93,27 @@ class FimContext:
     head: str = field(default="", repr=False)
     tail: str = field(default="", repr=False)
     file: str = field(default="", repr=False)
+    outline: str = ""
+
+    @property
+    def shown(self) -> str:
+        """What models are shown before the hole: the outline, then the prefix."""
+        return self.outline + self.prefix
+
+    @property
+    def window(self) -> tuple[WindowPart, ...]:
+        """What is shown, part by part."""
+        outline = WindowPart("the rest of the file in short", len(self.outline), self.outline)
+        around = (
+            WindowPart("before the cursor", len(self.prefix)),
+            WindowPart("after the cursor", len(self.suffix)),
+        )
+        return (outline, *around) if self.outline else around
+
+    @property
+    def joined(self) -> FimContext:
+        """The same hole with the outline as a part of the prefix."""
+        return replace(self, prefix=self.shown, outline="") if self.outline else self
 
     def extended(self, text: str) -> FimContext:
         """The same hole after `text` has been written into its beginning."""
@@ -204,6 +241,7 @@ class Completion:
             at the same place.
         note: why there is nothing or less to show, for the user; empty otherwise.
         stats: counters of the draft engine, e.g. prompt_tokens, evaluated_tokens, generated_tokens.
+        window: what the models were shown; empty if none was asked.
     """
 
     lines: tuple[CompletionLine, ...] = ()
@@ -212,6 +250,7 @@ class Completion:
     pending: bool = False
     note: str = ""
     stats: dict[str, float] = field(default_factory=dict)
+    window: tuple[WindowPart, ...] = ()
 
     @property
     def text(self) -> str:

@@ -88,3 +88,11 @@ def test_masking_keeps_lengths_and_line_breaks(before: str, after: str, secret: 
         assert len(old) == len(new)
         assert [i for i, c in enumerate(old) if c == "\n"] == [i for i, c in enumerate(new) if c == "\n"]
     assert not secret or secret not in shown.prefix
+
+
+def test_an_outline_with_a_secret_is_left_out() -> None:
+    context = FimContext("x = 1\n", "", "a.py", outline=f'KEY = "{AWS}"\n')
+
+    assert scan_hole(context).kinds == ()
+    assert scan_hole(context).masked.outline == ""
+    assert scan_hole(FimContext("x = 1\n", "", "a.py", outline="import os\n")).masked.outline == "import os\n"

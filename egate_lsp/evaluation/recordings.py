@@ -151,7 +151,7 @@ class RecordedModel:
 
 
 def _hole(context: FimContext) -> str:
-    return hashlib.sha256(json.dumps([context.prefix, context.suffix]).encode()).hexdigest()[:32]
+    return hashlib.sha256(json.dumps([context.shown, context.suffix]).encode()).hexdigest()[:32]
 
 
 def _key(context: FimContext, limits: Limits, search: Search) -> str:

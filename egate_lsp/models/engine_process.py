@@ -297,7 +297,7 @@ class EngineProcess:
         child.send(
             op="generate",
             job=job,
-            prefix=context.prefix.encode("utf-8", "replace").decode(),
+            prefix=context.shown.encode("utf-8", "replace").decode(),
             suffix=context.suffix.encode("utf-8", "replace").decode(),
             max_tokens=limits.max_tokens,
             max_lines=limits.max_lines,

@@ -120,7 +120,7 @@ class OpenAITarget:
 
     def _ask(self, context: FimContext, limits: Limits) -> tuple[Ask, str]:
         """The request, and the text that the answer must begin with: the partial word taken back from the prefix."""
-        target = self._target
+        target, context = self._target, context.joined
         whole = self._dialect.whole
         cut = healing.span(context.prefix) if target.healing and not whole else 0
         prefix = context.prefix[: len(context.prefix) - cut]
