@@ -85,8 +85,22 @@ def only_used(line: str, used: Container[str]) -> str:
 
 
 def names_in(text: str) -> tuple[str, ...]:
-    """The names in an import, as far as its words tell."""
-    return tuple(dict.fromkeys(word for word in WORDS.findall(text) if word not in _GRAMMAR))
+    """The names that an import binds, as far as its words tell: not those of the module they come from."""
+    line = one_line(text)
+    if "__future__" in line:
+        return ()
+    listed = _LISTED.fullmatch(line)
+    before = listed["before"] if listed else line
+    # `import a from 'x'`, `const a = require('x')`: the module is behind; `from x import`, `use x::{`: before.
+    before = re.split(r"\bfrom\b|=|['\"<]", before)[0]
+    names = [] if before.lstrip().startswith(("use", "from")) and listed else _bound(before)
+    names += [name for part in (listed["names"].split(",") if listed else ()) for name in _bound(part)]
+    return tuple(dict.fromkeys(name for name in names if name not in _GRAMMAR))
+
+
+def _bound(text: str) -> list[str]:
+    """Of `a.b as c` c, else the last word of each of the parts between commas."""
+    return [words[-1] for part in text.split(",") if (words := WORDS.findall(part))]
 
 
 def enclosing(entries: Sequence[Entry], row: int) -> list[Entry]:
@@ -127,7 +141,7 @@ def digest(
         Whole lines, or "".
     """
     used = Counter(WORDS.findall(near))
-    used.update(idle)
+    used.update(idle)  # an idle name's import is worth its tokens
     left = budget
     headers: list[int] = []
     gap = ""
@@ -140,7 +154,7 @@ def digest(
             left -= cost
             headers = [index for index, each in enumerate(entries) if any(each is outer for outer in around)]
     chosen = {index: entries[index].head for index in headers}
-    for index in _ranked(entries, used, shown, _own_scope(entries, shown)):
+    for index in _ranked(entries, used, shown, _own_scope(entries, shown), idle):
         if index not in chosen:
             short = entries[index].short
             needed = {index: only_used(short, used) if entries[index].kind == "import" else short}
@@ -169,7 +183,7 @@ def _own_scope(entries: Sequence[Entry], shown: tuple[int, int]) -> Entry | None
 
 
 def _ranked(
-    entries: Sequence[Entry], used: Counter[str], shown: tuple[int, int], innermost: Entry | None
+    entries: Sequence[Entry], used: Counter[str], shown: tuple[int, int], innermost: Entry | None, idle: frozenset[str]
 ) -> Iterator[int]:
     """Indices of entries that are out of sight, by their worth."""
     ranks = []
@@ -177,17 +191,18 @@ def _ranked(
         if each.last >= shown[0] and each.first < shown[1]:
             continue
         uses = sum(used[name] for name in each.names)
+        waits = any(name in idle for name in each.names)
         beside = innermost is not None and each.depth == innermost.depth + 1 and innermost.holds(each.first)
         if each.kind == "import":
-            order = 0 if uses else 3
+            order = 0 if waits else 1 if uses else 4
         elif uses:
-            order = 1
-        elif beside:
             order = 2
+        elif beside:
+            order = 3
         else:
             continue
         distance = min(abs(each.first - shown[0]), abs(each.first - shown[1]))
-        ranks.append((order, -uses if order == 1 else 0, distance, index))
+        ranks.append((order, -uses if order == 2 else 0, distance, index))
     return (index for *_, index in sorted(ranks))
 
 

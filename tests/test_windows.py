@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from egate_lsp import context, outlines
 from egate_lsp.context import Budget
-from egate_lsp.outline import only_used
+from egate_lsp.outline import names_in, only_used
 from egate_lsp.syntax import Checker
 from egate_lsp.windows import KEPT_WINDOWS, Window, Windows, cut
 
@@ -220,3 +220,24 @@ def test_tabs_stay_tabs() -> None:
     window = cut_at(text, "\tstep59", 500, 100, "go")
     assert "func helper(a int) int { ... }" in window.outline.split("\n")
     assert window.outline.endswith("func (b *Big) long(first int) {\n\t// ...\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "names"),
+    [
+        ("from a.b import c, d as e", ("c", "e")),
+        ("from a.b import (\n    c,\n    d,\n)", ("c", "d")),
+        ("import os.path as p, sys", ("p", "sys")),
+        ("import { a, type B, c as d } from './x/y.js'", ("a", "B", "d")),
+        ("import fs from 'fs'", ("fs",)),
+        ("import type X, { y } from 'z'", ("X", "y")),
+        ("import * as all from 'x'", ("all",)),
+        ("import java.util.List;", ("List",)),
+        ("use std::{io, fmt};", ("io", "fmt")),
+        ("use std::io::Read;", ("Read",)),
+        ("const a = require('b')", ("a",)),
+        ("local util = require('util')", ("util",)),
+    ],
+)
+def test_names_that_an_import_binds(line: str, names: tuple[str, ...]) -> None:
+    assert names_in(line) == names

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 from rich.console import Console
 
+from egate_lsp.cli import bench_context
 from egate_lsp.cli.bench_gate import gate
 from egate_lsp.cli.bench_served import served
 from egate_lsp.cli.settings import load, set_option
@@ -178,5 +179,6 @@ def first(*, paths: Sequence[Path], limit: int, seed: int, overrides: Sequence[s
     click.echo(f"ratio of short to whole: {found.ratio:.2f} (median of {len(found.short.ms)} places)")
 
 
+bench.add_command(bench_context.context)
 bench.add_command(gate)
 bench.add_command(served)
