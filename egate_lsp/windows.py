@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 OUTLINE_SHARE = 0.3  # of the characters before the cursor, at most
 GROWTH_SHARE = 0.2  # of them kept free when the window is cut, for what is typed until it moves
 LEAST_SHARE = 0.25  # of them: with less before the cursor the window moves up
-BORDER_SHARE = 0.35  # of a side: so much of it is given up at most, to begin or end at a border
+BORDER_SHARE = 0.2  # of a side: so much of it is given up at most, to begin or end at a border
 KEPT_WINDOWS = 16
 
 _LINE = re.compile(r"\n")
@@ -137,12 +137,12 @@ def cut(
     rest = ""
     start = _start(text, offset, room, rows, row, entries)
     if start or end < len(text):
-        # First as if the outline took all that it may, then with what it leaves.
+        # First as if the outline took all that it may, then with what it leaves; what a border leaves is the outline's.
         for _ in range(2):
             start = _start(text, offset, room - spent, rows, row, entries)
-            shown = (_row_of(rows, start), last)
-            rest = digest(entries, text[start:end], shown, spent, cut_at=shown[0], comment=comment, idle=idle)
-            spent = len(rest)
+            shown, left = (_row_of(rows, start), last), room - (offset - start)
+            rest = digest(entries, text[start:end], shown, left, cut_at=shown[0], comment=comment, idle=idle)
+            spent = min(len(rest), spent)
     return Window(start, end, rest)
 
 

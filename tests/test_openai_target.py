@@ -241,3 +241,13 @@ async def test_a_field_that_the_server_does_not_know_is_left_out_from_then_on() 
         assert await text_of(subject) == "two"
 
     assert ["stream_options" in request for request in play.requests] == [True, False, False]
+
+
+async def test_the_outline_stands_before_the_prefix() -> None:
+    play = Play(stream("rn a + b"))
+    context = FimContext("def f(a, b):\n    return ", "\n", shape=Shape.LINE, outline="import os\n")
+    async with target(play) as subject:
+        await text_of(subject, context)
+
+    assert play.requests[0]["prompt"] == "import os\ndef f(a, b):\n    return"
+    assert play.requests[0]["suffix"] == "\n"

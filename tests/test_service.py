@@ -178,3 +178,20 @@ async def test_what_was_refused_is_not_shown_again_from_memory(tmp_path: Path) -
         assert len(model.asked) == asked + 2
     finally:
         await service.aclose()
+
+
+LONG = "from other import helper\n\n\n" + "".join(f"def f{n}(a):\n    return a + {n}\n\n\n" for n in range(300))
+
+
+@pytest.mark.parametrize("outline", [True, False])
+async def test_why_tells_what_was_shown(tmp_path: Path, *, outline: bool) -> None:
+    service = Service(settings(tmp_path, context={"outline": outline}))
+    text = LONG + "x = \n" + LONG
+    completion = await service.complete(Snapshot(text, len(LONG) + 4, "/p/main.py", "python"), invoked=True)
+    await service.aclose()
+    parts = {part.name: part for part in completion.window}
+
+    assert ("the rest of the file in short" in parts) == outline
+    assert all(0 < part.chars <= 3000 for part in parts.values())
+    if outline:
+        assert parts["the rest of the file in short"].text.startswith("from other import helper\n")
