@@ -65,9 +65,11 @@ def entry(
 
 def one_line(text: str) -> str:
     """A signature or an import on one line."""
-    line = " ".join(text.split())
-    for opening, closing in ("()", "[]"):
-        line = line.replace(f"{opening} ", opening).replace(f", {closing}", closing).replace(f" {closing}", closing)
+    line = text.strip()
+    if "\n" in line:
+        line = " ".join(line.split())
+        for opening, closing in ("()", "[]"):
+            line = line.replace(f"{opening} ", opening).replace(f", {closing}", closing).replace(f" {closing}", closing)
     if len(line) <= MAX_SHORT_CHARS:
         return line
     # Between words: half of a string could be half of a key, which nobody would know for one.
@@ -111,7 +113,8 @@ def enclosing(entries: Sequence[Entry], row: int) -> list[Entry]:
 def idle_names(entries: Iterable[Entry], text: str) -> frozenset[str]:
     """Names that a file imports and does not use yet: what is being written may be what they are for."""
     imported = {name for each in entries if each.kind == "import" for name in each.names}
-    return frozenset(name for name in imported if text.count(name) == 1)
+    # The second of two finds mostly ends soon; counting would read the whole text for each name.
+    return frozenset(name for name in imported if text.find(name, text.find(name) + len(name)) < 0)
 
 
 def digest(

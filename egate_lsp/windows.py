@@ -6,7 +6,7 @@ until the cursor has left it or has filled it. Only then is the file's outline a
 
 from __future__ import annotations
 
-import re
+import itertools
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -25,8 +25,6 @@ GROWTH_SHARE = 0.2  # of them kept free when the window is cut, for what is type
 LEAST_SHARE = 0.25  # of them: with less before the cursor the window moves up
 BORDER_SHARE = 0.2  # of a side: so much of it is given up at most, to begin or end at a border
 KEPT_WINDOWS = 16
-
-_LINE = re.compile(r"\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +123,7 @@ def cut(
         growth: share of the characters before the cursor that is kept free for what will be typed.
         outline: share of them that the rest of the file may have, at most.
     """
-    rows = [0, *(match.end() for match in _LINE.finditer(text))]
+    rows = [0, *itertools.accumulate(len(line) + 1 for line in text.split("\n")[:-1])]
     row = _row_of(rows, offset)
     entries = outliner(text, language, row)
     end = _end(text, offset, budget.suffix_chars, rows, row, entries)
