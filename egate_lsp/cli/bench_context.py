@@ -46,7 +46,7 @@ DEFAULT_BUDGETS = (700,)
 @click.option(
     "--ablate",
     type=click.IntRange(0),
-    help="On how many of each each source is tried alone and left out; default: all. 0: on none.",
+    help="On how many of those each source is tried alone and left out; default: all. 0: on none.",
 )
 @click.option(
     "--budget",

@@ -72,7 +72,7 @@ class Way:
     Attributes:
         sources: of snippets.
         syntax: the file is cut by syntax, with an outline, or else by lines.
-        main: it is asked on all holes; others on as many as the user wants.
+        main: it is asked on all holes; others on as many of those that use other files as the user wants.
     """
 
     name: str
@@ -136,7 +136,7 @@ class Bench:
         seed: int,
         progress: Progress,
     ) -> dict[str, Any]:
-        """All ways at one budget: those of `Way.main` on all holes, the others on the first `ablate` of each kind.
+        """All ways at one budget: those of `Way.main` on all holes, the others on the first `ablate` cross-file ones.
 
         Returns:
             "tokens", "n", "files", "ways" on the cross-file holes, and "control" with "n", "files", "ways".
@@ -146,6 +146,7 @@ class Bench:
             (way, kind, holes if way.main else holes[:ablate])
             for way in chosen
             for kind, holes in (("cross", cross), ("control", control))
+            if way.main or kind == "cross"
         ]
         total = sum(len(holes) for *_, holes in plan)
         done = 0
