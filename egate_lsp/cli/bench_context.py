@@ -46,7 +46,8 @@ DEFAULT_BUDGETS = (700,)
 @click.option(
     "--ablate",
     type=click.IntRange(0),
-    help="On how many of those each source is tried alone and left out; default: all. 0: on none.",
+    help="On how many of those each source of other files' code is tried alone and left out; default: all. 0: on none. "
+    "No effect yet: there is no such source.",
 )
 @click.option(
     "--budget",
@@ -90,7 +91,7 @@ def context(
     json_file: Path | None,
     overrides: Sequence[str],
 ) -> None:
-    """Compare ways to spend a prompt's tokens: on the file alone, or on code of other files too.
+    """Compare ways to spend a prompt's tokens: on the file cut by lines, or cut by syntax with an outline of the rest.
 
     Lines and blocks of the packages are hidden: some use names that other files define, the others need nothing from
     outside. Each way gets the same number of tokens. What a model wrote is kept in the cache directory, so that an
@@ -177,6 +178,7 @@ def _in_turn(lists: Sequence[Sequence[Hole]], count: int) -> list[Hole]:
 
 
 async def _elsewhere(repos: Sequence[Path], settings: Settings) -> Elsewhere | None:
+    # Nothing gathers code of other files yet; until then the file's own ways are compared, and docs/context.md says so.
     del repos, settings
     return None
 
