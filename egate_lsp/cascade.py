@@ -141,8 +141,7 @@ class _Run:
         return self.context.extended("\n".join([*self.written, ""])) if self.lines else self.context
 
     def place(self) -> Place:
-        here = self.here()
-        return Place.of(here)
+        return Place.of(self.here())
 
     def add_time(self, stage: str, since: float) -> None:
         self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + (time.monotonic() - since) * 1000.0
@@ -200,7 +199,9 @@ class Cascade:
         """
         now = time.monotonic()
         patience = self.policy.invoked_deadline_s if invoked else self.policy.deadline_s
-        limits = replace(self._limits(invoked=invoked), reading_ms=0.0) if unseen else self._limits(invoked=invoked)
+        limits = self._limits(invoked=invoked)
+        if unseen:
+            limits = replace(limits, reading_ms=0.0)
         run = _Run(context, now + patience, now, limits, unease, unseen=unseen)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
@@ -210,12 +211,14 @@ class Cascade:
         lines = assemble(run.lines, context)
         run.add_time("merge", merging)
         run.add_time("total", run.started)
-        return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats)
+        return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats, context.window)
 
     def seen(self, completion: Completion) -> None:
         """A completion that was drafted unseen is shown after all: its lines count for the deferral rate."""
+        if self.pace is None or len(self.tiers) < 2:
+            return
         for line in completion.lines:
-            if self.pace is not None and line.weighed is not None and len(self.tiers) > 1:
+            if line.weighed is not None:
                 self.pace.saw(line.weighed, deferred=line.verdict is Verdict.DEFER)
 
     def _limits(self, *, invoked: bool) -> Limits:
@@ -392,7 +395,7 @@ class Cascade:
             extra[REPAIRED] = 1.0
         rule = self.tiers[0].rule if self.pace is None else replace(self.tiers[0].rule, tau=self.pace.tau)
         gated = judge(line, rule, known.triggers, comment=known.comment, extra=extra, faults=known.faults)
-        if adapt and self.pace is not None and gated.score is not None:
+        if adapt and self.pace is not None and gated.weighed is not None:
             self.pace.saw(gated.weighed, deferred=gated.verdict is Verdict.DEFER)
         return replace(gated, reasons=(*told, *gated.reasons))
 
@@ -523,7 +526,7 @@ def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> Completi
         line.tokens,
         verdict=gated.verdict,
         signals=gated.signals,
-        weighed=gated.weighed if gated.score is not None else None,
+        weighed=gated.weighed,
     )
 
 
@@ -557,5 +560,5 @@ def _choose(gated: GatedLine, answer: Answer, draft: Tier, refused: str) -> Comp
         gated.line.text,
         gated.verdict,
         gated.signals,
-        gated.weighed if gated.score is not None else None,
+        gated.weighed,
     )

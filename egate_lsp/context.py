@@ -39,7 +39,7 @@ def build(
     """
     offset = min(max(offset, 0), len(text))
     if span is None:
-        span = _window_start(text, offset, budget.prefix_chars), _window_end(text, offset, budget.suffix_chars)
+        span = _window_start(text, offset, budget.prefix_chars), window_end(text, offset, budget.suffix_chars)
     start, end = span
     prefix = _with_lf(text[start:offset])
     # A cursor between \r and \n (some clients round so) must not make two line breaks of one.
@@ -52,7 +52,7 @@ def build(
 def cut(prefix: str, suffix: str, budget: Budget) -> tuple[str, str]:
     """A window's two sides cut to a smaller budget by the rules of `build`."""
     start = _window_start(prefix, len(prefix), budget.prefix_chars)
-    return prefix[start:], suffix[: _window_end(suffix, 0, budget.suffix_chars)]
+    return prefix[start:], suffix[: window_end(suffix, 0, budget.suffix_chars)]
 
 
 def _with_lf(text: str) -> str:
@@ -80,7 +80,8 @@ def _window_start(text: str, offset: int, budget: int) -> int:
     return line_start or start
 
 
-def _window_end(text: str, offset: int, budget: int) -> int:
+def window_end(text: str, offset: int, budget: int) -> int:
+    """Where a suffix of at most `budget` characters ends: after the last line that fits, or in it if none does."""
     if len(text) - offset <= budget:
         return len(text)
     line_end = text.rfind("\n", offset, offset + budget) + 1

@@ -203,7 +203,7 @@ def _defers(tier: Tier, line: DraftLine, known: Assessment | None) -> bool:
     else:
         gated = judge(line, rule, comment=known.comment, extra=known.signals, faults=known.faults)
     deferred = gated.verdict is Verdict.DEFER
-    if tier.pace is not None and gated.score is not None:
+    if tier.pace is not None and gated.weighed is not None:
         tier.pace.saw(gated.weighed, deferred=deferred)
     return deferred
 

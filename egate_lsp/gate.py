@@ -84,9 +84,10 @@ def judge(
         reasons += () if comment else faults
         reasons.append(f"{told} >= {rule.tau:.3f}{_because(rule, signals)}")
     verdict = Verdict.DEFER if reasons else Verdict.KEEP
+    scored = weighed if score is not None else None
     if not reasons:
-        reasons.append("a comment" if comment else _certain(weighed if score is not None else None, rule))
-    return GatedLine(line, verdict, score, tuple(reasons), signals, weighed)
+        reasons.append("a comment" if comment else _certain(scored, rule))
+    return GatedLine(line, verdict, score, tuple(reasons), signals, scored)
 
 
 def line_score(signals: Mapping[str, float], rule: Rule) -> float | None:

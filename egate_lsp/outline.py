@@ -18,9 +18,9 @@ Kind = Literal["import", "function", "scope", "value"]
 
 MAX_SHORT_CHARS = 240  # of one entry; a longer signature is cut
 WORDS = re.compile(r"[^\W\d]\w*")
-# What stands in imports and is no name.
 # An import of a list of names: `from a import (b, c)`, `import { b, c } from 'a'`, `use a::{b, c};`.
 _LISTED = re.compile(r"(?P<before>\s*from \S+ import \(?|[^{}]*\{ ?)(?P<names>[^{}()]*?)(?P<after>\)?| ?\}[^{}]*)")
+# What stands in imports and is no name.
 _GRAMMAR = frozenset(
     {"import", "from", "as", "use", "type", "typeof", "const", "let", "var", "require", "include", "local", "static",
      "package", "using", "mod", "pub", "crate", "self", "super", "with", "default"}

@@ -192,7 +192,6 @@ class Service:
             return Completion(note=f"no completion: {error}")
         else:
             completion.timing_ms["context"] = built_ms
-            completion = dataclasses.replace(completion, window=hole.window)
             if kept_here and not completion.note:
                 note = f"{kept_here}: models of this machine only"
                 completion = dataclasses.replace(completion, note=note)
@@ -326,7 +325,7 @@ class Service:
         unsure = any(line.verdict is Verdict.DEFER and line.source is Source.DRAFT for line in completion.lines)
         others = len(cascade.tiers) > 1 and not kept_here
         if completion.text and not completion.pending and not (unsure and others):
-            kept = dataclasses.replace(completion, note="drafted ahead, before you asked for it", window=hole.window)
+            kept = dataclasses.replace(completion, note="drafted ahead, before you asked for it")
             self._shown.put(place, completion.text, _Kept(place, kept, unseen=True))
         return bool(completion.text)
 
@@ -444,12 +443,12 @@ class Service:
 
     async def _open(self) -> None:
         try:
-            checker = await asyncio.to_thread(_checker)
-            if self.settings.context.outline:
+            outline, syntax = self.settings.context.outline, self.settings.gate.syntax
+            checker = await asyncio.to_thread(_checker) if outline or syntax else None
+            if outline and checker is not None:
                 self._windows = Windows(functools.partial(outlines.entries, checker))
             tiers = await self._tiers()
-            judge = checker if self.settings.gate.syntax else None
-            self._cascade = Cascade(tiers, _policy(self.settings), judge, tiers[0].pace)
+            self._cascade = Cascade(tiers, _policy(self.settings), checker if syntax else None, tiers[0].pace)
             self._cascade.on_waiting = self._waiting
         except EgateError as error:
             self._broken = error

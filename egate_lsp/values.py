@@ -164,7 +164,7 @@ class GatedLine:
 
     Attributes:
         score: aggregate of the tokens' uncertainty, in [0, 1]; None where nothing could be scored.
-        weighed: the score after faults and what the user did: what was compared with tau.
+        weighed: the score after faults and what the user did: what was compared with tau; None where there was none.
         reasons: why, in words for the user; never empty for a deferred line.
         signals: what is known of the line's uncertainty, by name; see `signals`.
     """
@@ -174,7 +174,7 @@ class GatedLine:
     score: float | None = None
     reasons: tuple[str, ...] = ()
     signals: Mapping[str, float] = field(default_factory=dict)
-    weighed: float = 0.0
+    weighed: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

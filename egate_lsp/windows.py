@@ -7,10 +7,12 @@ until the cursor has left it or has filled it. Only then is the file's outline a
 from __future__ import annotations
 
 import itertools
+from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from egate_lsp import context as contexts
 from egate_lsp import languages
 from egate_lsp.outline import digest, idle_names
 
@@ -181,17 +183,9 @@ def _end(text: str, offset: int, room: int, rows: Sequence[int], row: int, entri
     fitting = [end for end in ends if earliest <= end <= limit]
     if fitting:
         return max(fitting)
-    line_end = text.rfind("\n", offset, limit) + 1
-    return line_end or limit
+    return contexts.window_end(text, offset, room)
 
 
 def _row_of(rows: Sequence[int], offset: int) -> int:
     """The row that holds a place."""
-    low, high = 0, len(rows) - 1
-    while low < high:
-        middle = (low + high + 1) // 2
-        if rows[middle] <= offset:
-            low = middle
-        else:
-            high = middle - 1
-    return low
+    return bisect_right(rows, offset) - 1

@@ -49,6 +49,7 @@ RINGS: list[set[str]] = [
     {"server"},
     {"transport"},
     {"evaluation"},
+    {"evaluation.journal"},
     {"evaluation.problems", "evaluation.recordings", "evaluation.asked", "evaluation.curves", "evaluation.sources",
      "evaluation.sandbox_child"},
     {"evaluation.sandbox", "evaluation.crossfile"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import datetime as dt
 import functools
-import hashlib
 import json
 import platform
 from pathlib import Path
@@ -15,7 +14,7 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from egate_lsp.cli.bench_gate import bars, cache_folder
+from egate_lsp.cli.bench_gate import bars, cache_folder, drafting_with, weights_hash
 from egate_lsp.cli.settings import load, set_option
 from egate_lsp.errors import ConfigError
 
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
 
     from egate_lsp.config import Settings
     from egate_lsp.evaluation.asked import Asked
-    from egate_lsp.evaluation.context_bench import Elsewhere
     from egate_lsp.evaluation.crossfile import Hole
     from egate_lsp.syntax import Checker
 
@@ -122,8 +120,8 @@ def context(
     async def run() -> list[dict[str, Any]]:
         found = []
         for model in models:
-            elsewhere = await _elsewhere(repos, settings)
-            bench = Bench(model, outliner, elsewhere)
+            # Nothing gathers code of other files yet: the file's own ways are compared.
+            bench = Bench(model, outliner, None)
             try:
                 with bars(console) as bar:
                     found += [
@@ -137,7 +135,7 @@ def context(
     result: dict[str, Any] = {
         "date": dt.datetime.now(tz=dt.UTC).date().isoformat(),
         "machine": f"{platform.system()} {platform.machine()}",
-        "models": {model.name: _known(model.name, settings) for model in models},
+        "models": {model.name: weights_hash(model.name, settings) for model in models},
         "packages": [repo.resolve().name for repo in repos],
         "seed": seed,
         "n": len(cross) + len(controls),
@@ -177,31 +175,17 @@ def _in_turn(lists: Sequence[Sequence[Hole]], count: int) -> list[Hole]:
     return [holes[index] for index in range(longest) for holes in lists if index < len(holes)][:count]
 
 
-async def _elsewhere(repos: Sequence[Path], settings: Settings) -> Elsewhere | None:
-    # Nothing gathers code of other files yet; until then the file's own ways are compared, and docs/context.md says so.
-    del repos, settings
-    return None
-
-
 def asked(name: str, settings: Settings) -> Asked:
     """A model on this machine, by its catalogue name, path or script, with its answers in the user's cache."""
     from egate_lsp.evaluation.asked import Asked
     from egate_lsp.service import open_draft
 
-    draft = settings.draft.model_copy(update={"model": name})
-    of_model = settings.model_copy(update={"draft": draft})
+    of_model = drafting_with(name, settings)
+    draft = of_model.draft
     stem = Path(name).stem if "/" in name else name
-    path = cache_folder() / f"context-{stem}-{_known(name, settings)[:12]}.jsonl"
+    path = cache_folder() / f"context-{stem}-{weights_hash(name, settings)[:12]}.jsonl"
     depends = json.dumps([draft.fim_order, draft.context_tokens, draft.kv_type])
     return Asked(name, path, depends, lambda: open_draft(of_model))
-
-
-def _known(name: str, settings: Settings) -> str:
-    """The hash of a model's weights, or of its path where the catalogue does not know it."""
-    from egate_lsp.models import catalogue
-
-    entry = catalogue.known(settings.models).get(name)
-    return entry.sha256 if entry and entry.sha256 else hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()
 
 
 def show(result: dict[str, Any]) -> None:

@@ -187,7 +187,7 @@ class _Run:
         from egate_lsp.service import calibration_of, draft_rule
         from egate_lsp.syntax import Checker
 
-        of_draft = _drafting_with(self.draft, self.settings)
+        of_draft = drafting_with(self.draft, self.settings)
         rule = draft_rule(of_draft)
         compared = [*rules.rivals(), *rules.ours(rule, calibration_of(of_draft).weights)]
         if not self.branches:
@@ -262,7 +262,7 @@ def _entry(name: str, settings: Settings) -> CatalogueEntry:
     return catalogue.find(name, settings.models)
 
 
-def _drafting_with(name: str, settings: Settings) -> Settings:
+def drafting_with(name: str, settings: Settings) -> Settings:
     """The settings with this draft model."""
     return settings.model_copy(update={"draft": settings.draft.model_copy(update={"model": name})})
 
@@ -273,11 +273,18 @@ def recorded(name: str, settings: Settings) -> RecordedModel:
     from egate_lsp.models import catalogue
     from egate_lsp.service import open_draft
 
-    of_model = _drafting_with(name, settings)
+    of_model = drafting_with(name, settings)
     entry = catalogue.known(settings.models).get(name)
-    known = entry.sha256 if entry and entry.sha256 else hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()
-    path = cache_folder() / f"{entry.name if entry else Path(name).stem}-{known[:12]}.jsonl"
+    path = cache_folder() / f"{entry.name if entry else Path(name).stem}-{weights_hash(name, settings)[:12]}.jsonl"
     return RecordedModel(name, path, lambda: open_draft(of_model))
+
+
+def weights_hash(name: str, settings: Settings) -> str:
+    """The SHA-256 of a model's weights, or of its path where the catalogue does not know it."""
+    from egate_lsp.models import catalogue
+
+    entry = catalogue.known(settings.models).get(name)
+    return entry.sha256 if entry and entry.sha256 else hashlib.sha256(str(Path(name).resolve()).encode()).hexdigest()
 
 
 def cache_folder() -> Path:

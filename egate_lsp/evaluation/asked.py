@@ -1,17 +1,19 @@
 """What a model wrote at a place, first cold and then after one more keystroke, kept on disk so that a run can go on.
 
-One JSON object a line, appended when an answer is whole; a line that was cut off by a crash is passed over. The key is
-all that the model is shown and how much it may write; each model has a file of its own.
+An answer is added to a `journal` when it is whole. Its key is all that the model is shown and how much it may write;
+each model has a file of its own.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
+from egate_lsp.evaluation.journal import Journal
 from egate_lsp.models import Limits
 
 if TYPE_CHECKING:
@@ -52,11 +54,11 @@ class Asked:
     def __init__(self, name: str, path: Path, settings: str, open_model: Callable[[], Awaitable[Model]]) -> None:
         """`settings`: what else an answer depends on, as text."""
         self.name = name
-        self._path = path
+        self._journal = Journal(path)
         self._settings = settings
         self._open_model = open_model
         self._model: Model | None = None
-        self._kept = _load(path)
+        self._kept = _answers(self._journal)
         self.asked = 0
 
     def knows(self, context: FimContext, lines: int) -> bool:
@@ -80,14 +82,12 @@ class Asked:
         prompt, evaluated = (int(usage.get(name, 0)) for name in ("prompt_tokens", "evaluated_tokens"))
         answer = Answer(text, prompt, evaluated, warm, round(cold_ms, 1), round(warm_ms, 1))
         self._kept[key] = answer
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, **asdict(answer)}) + "\n")
+        self._journal.add({"key": key, **asdict(answer)})
         return answer
 
     def forget(self) -> None:
         """Delete what is kept."""
-        self._path.unlink(missing_ok=True)
+        self._journal.delete()
         self._kept = {}
 
     async def aclose(self) -> None:
@@ -132,17 +132,10 @@ def _first(text: str, context: FimContext, lines: int) -> str:
     return "\n".join(text.split("\n")[:lines])
 
 
-def _load(path: Path) -> dict[str, Answer]:
+def _answers(journal: Journal) -> dict[str, Answer]:
     kept = {}
-    try:
-        rows = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return {}
-    for row in rows:
-        try:
-            found = json.loads(row)
-            key = found.pop("key")
-            kept[key] = Answer(**found)
-        except (ValueError, KeyError, TypeError, AttributeError):
-            continue  # the line that was being written when the run was ended
+    for record in journal.records():
+        with contextlib.suppress(ValueError, KeyError, TypeError, AttributeError):
+            key = record.pop("key")
+            kept[key] = Answer(**record)
     return kept

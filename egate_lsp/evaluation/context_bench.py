@@ -212,12 +212,10 @@ FALLBACK_RATIO = 3.5  # of a model that does not count
 
 def _by_lines(text: str, offset: int, budget: contexts.Budget) -> tuple[int, int]:
     """As many whole lines as fit."""
-    start, end = max(offset - budget.prefix_chars, 0), min(offset + budget.suffix_chars, len(text))
+    start = max(offset - budget.prefix_chars, 0)
     if start and text[start - 1] != "\n":
         start = text.find("\n", start, offset) + 1 or start
-    if end < len(text):
-        end = text.rfind("\n", offset, end) + 1 or end
-    return start, end
+    return start, contexts.window_end(text, offset, budget.suffix_chars)
 
 
 def _told(found: Mapping[str, Sequence[Asking]], seed: int) -> dict[str, Any]:

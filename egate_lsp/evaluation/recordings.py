@@ -1,17 +1,19 @@
 """What a model wrote, kept on disk: rules are compared on identical text, and an interrupted run goes on.
 
-A recording is one JSON object per line, appended when a generation ends; a line cut off by a crash is passed over.
-Each model with its settings has a file of its own, so recordings of other weights or prompts are never mixed.
+A recording is added to a `journal` when a generation ends. Each model with its settings has a file of its own, so
+recordings of other weights or prompts are never mixed.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import time
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from egate_lsp.evaluation.journal import Journal
 from egate_lsp.models import Search, Searcher
 from egate_lsp.values import Token
 
@@ -37,10 +39,10 @@ class RecordedModel:
 
     def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]]) -> None:
         self._name = name
-        self._path = path
+        self._journal = Journal(path)
         self._open_model = open_model
         self._model: Model | None = None
-        self._kept = _load(path)
+        self._kept = _indexed(self._journal)
         self._usage: dict[str, float] = {}
         self.generated = 0
 
@@ -112,7 +114,7 @@ class RecordedModel:
 
     def forget(self) -> None:
         """Delete the recordings."""
-        self._path.unlink(missing_ok=True)
+        self._journal.delete()
         self._kept = {}
 
     async def aclose(self) -> None:
@@ -140,14 +142,9 @@ class RecordedModel:
             "ms": round((time.perf_counter() - started) * 1000.0, 1),
             "branches": [[_plain(token) for token in branch] for branch in branches],
         }
-        self._remember(record)
-        self._path.parent.mkdir(parents=True, exist_ok=True)
-        with self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
-        return record
-
-    def _remember(self, record: dict[str, Any]) -> None:
         _index(self._kept, record)
+        self._journal.add(record)
+        return record
 
 
 def _hole(context: FimContext) -> str:
@@ -168,17 +165,11 @@ def _index(kept: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
         kept["line:" + hole] = record
 
 
-def _load(path: Path) -> dict[str, dict[str, Any]]:
+def _indexed(journal: Journal) -> dict[str, dict[str, Any]]:
     kept: dict[str, dict[str, Any]] = {}
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError:
-        return kept
-    for line in lines:
-        try:
-            _index(kept, json.loads(line))
-        except (ValueError, KeyError, IndexError):
-            continue  # the line that was being written when the run was ended
+    for record in journal.records():
+        with contextlib.suppress(ValueError, KeyError, IndexError):
+            _index(kept, record)
     return kept
 
 
