@@ -111,13 +111,16 @@ async def test_the_line_after_an_accepted_one_is_there_before_it_is_asked_for(tm
         await engine.idle()
         drafted = len(engine.tiers[0].model.asked)
         second = await engine.complete(at("def f():\n    total = sum(values)\n    |\n"), invoked=False)
+        once = engine.stats()["ahead_used"]
+        await engine.complete(at("def f():\n    total = sum(values)\n    ret|\n"), invoked=False)
         asked, stats = len(engine.tiers[0].model.asked), engine.stats()
     finally:
         await engine.aclose()
 
     assert (first.text, second.text) == ("sum(values)", "return total")
     assert "ahead" in second.note
-    assert (stats["ahead_used"], stats["reused"]) == (1, 1)
+    assert once == stats["ahead_used"] == 1  # typing it through is no second use
+    assert stats["reused"] == 2
     assert drafted == asked == 3  # the line, the rest of it, the next one; and none for the second request
 
 
@@ -162,3 +165,68 @@ async def test_no_line_leaves_the_machine_before_it_is_wanted_unless_the_user_sa
 
     assert before == int(asks)
     assert second.text == "return total"
+
+
+async def test_what_is_drafted_ahead_has_ended_before_the_model_is_asked_for_what_the_user_wants(
+    tmp_path: Path,
+) -> None:
+    engine = service(tmp_path)
+    order = []
+    started = asyncio.Event()
+
+    async def endless(_document: Snapshot) -> bool:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("ended")
+        return True
+
+    try:
+        await engine.complete(at("y = |\n"), invoked=False)  # opens the models
+        engine._ahead = Ahead(endless, 0.0)
+        engine._ahead.plan([at("elsewhere|")])
+        await started.wait()
+        real = engine._cascade.complete
+
+        async def watched(*args, **kwargs):
+            order.append("asked")
+            return await real(*args, **kwargs)
+
+        engine._cascade.complete = watched
+        await engine.complete(at("def f():\n    total = |\n"), invoked=False)
+    finally:
+        await engine.aclose()
+
+    assert order[:2] == ["ended", "asked"]
+
+
+async def test_only_an_automatic_request_that_needs_a_model_waits_for_the_next_key(tmp_path: Path) -> None:
+    engine = service(tmp_path, draft={"ahead": False})
+    place = at("def f():\n    total = |\n")
+    try:
+        await engine.complete(place, invoked=True)
+        asked, waiting = engine.tiers[0].model.asked, asyncio.Event()
+        first = len(asked)
+
+        def wait() -> float:
+            waiting.set()
+            return 3600.0
+
+        engine._debounce.wait = wait
+        from_memory = await engine.complete(place, invoked=False)
+        await engine.complete(at("other = |\n"), invoked=True)
+        assert not waiting.is_set()
+        by_hand = len(asked)
+
+        overtaken = asyncio.create_task(engine.complete(at("another = |\n"), invoked=False))
+        async with asyncio.timeout(10.0):
+            await waiting.wait()
+        overtaken.cancel()
+        await asyncio.gather(overtaken, return_exceptions=True)
+    finally:
+        await engine.aclose()
+
+    assert from_memory.text == "sum(values)"
+    assert by_hand == first + 1
+    assert len(asked) == by_hand  # the overtaken one was never drafted

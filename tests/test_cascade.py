@@ -14,6 +14,7 @@ from egate_lsp.errors import EngineDied, TargetUnavailable
 from egate_lsp.escalate import Tier
 from egate_lsp.gate import Rule as GateRule
 from egate_lsp.models.scripted import Rule, ScriptedModel
+from egate_lsp.pace import Pace
 from egate_lsp.values import Source
 from tests.conftest import drawn
 
@@ -266,3 +267,36 @@ async def test_cancelling_the_task_ends_the_draft() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert not [other for other in asyncio.all_tasks() if other.get_name().startswith("egate")]
+
+
+async def test_lines_that_nobody_has_seen_count_for_the_rate_once_they_are_shown() -> None:
+    model, target = drafting(("    sure", SURE), ("    unsure", UNSURE)), answering("    better")
+    pace = Pace.start(0.2, ((0.0, 1.0), (0.2, 0.2), (1.0, 0.0)))
+    two = Policy(deadline_s=30.0, max_lines=2)
+    subject = Cascade([Tier(model, SOME), Tier(target)], two, pace=pace)
+
+    unseen = await subject.complete(drawn("def f():║\n"), unseen=True)
+    assert (len(target.asked), pace.lines) == (1, 0)
+
+    subject.seen(unseen)
+    after = pace.lines, pace.deferred
+    seen = Pace.start(0.2, pace.points)
+    await Cascade([Tier(model, SOME), Tier(answering("    better"))], two, pace=seen).complete(drawn("def f():║\n"))
+
+    assert after == (seen.lines, seen.deferred) == (2, 1)
+
+
+@pytest.mark.parametrize(("unseen", "reading_ms"), [(False, 600.0), (True, 0.0)])
+async def test_where_nobody_waits_the_window_is_read_whole(*, unseen: bool, reading_ms: float) -> None:
+    wanted = []
+
+    class Listening(ScriptedModel):
+        async def generate(self, context, limits):
+            wanted.append(limits.reading_ms)
+            async for token in super().generate(context, limits):
+                yield token
+
+    draft = Listening([Rule("", (("x\n", SURE),))])
+    await cascade(draft, None, policy=Policy(reading_ms=600.0)).complete(drawn(DOCUMENT), unseen=unseen)
+
+    assert wanted == [reading_ms]
