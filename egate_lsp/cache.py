@@ -21,6 +21,9 @@ NEAR_AFTER = 400
 class Place:
     """A hole, by the text near it on both sides.
 
+    What else the models were shown (an outline, code of other files) does not tell places apart: an answer stays good
+    when more is known since, and the user who types through a suggestion must not lose it because a file was indexed.
+
     Attributes:
         offset: of the hole in its document; tells only how much was typed between two places.
     """

@@ -54,6 +54,8 @@ _LANGUAGES: dict[str, Language] = {
     "swift": Language(raw_quotes=('"""',)),
     "csharp": Language(raw_quotes=('"""',)),
 }
+# No comment to the end of the line: what stands around one instead.
+_ENCLOSED = {"css": ("/*", "*/")} | dict.fromkeys(("html", "xml", "markdown", "vue", "svelte"), ("<!--", "-->"))
 _ALIASES = {
     "py": "python",
     "js": "javascript",
@@ -90,6 +92,14 @@ def by_path(path: str) -> str:
     if name.lower() in {"makefile", "gnumakefile"}:
         return "makefile"
     return _EXTENSIONS.get(name.rsplit(".", 1)[-1].lower(), "") if "." in name else ""
+
+
+def comment(text: str, language: str) -> str:
+    """A line of text as a comment."""
+    name = language.lower()
+    if (marks := _ENCLOSED.get(_ALIASES.get(name, name))) is not None:
+        return f"{marks[0]} {text} {marks[1]}"
+    return f"{facts(language).line_comments[0]} {text}"
 
 
 def is_comment(line: str, language: str) -> bool:

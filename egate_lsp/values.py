@@ -6,6 +6,8 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from egate_lsp import snippets as rendering
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -59,6 +61,23 @@ class Snapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class Snippet:
+    """A part of another file that models are shown.
+
+    Attributes:
+        path: as models are shown it: relative to the workspace, with slashes.
+        text: whole lines, line breaks as LF.
+        source: what found it, in words for the user, e.g. "similar code".
+        file: full path, which no model is told; whether the text may leave the machine depends on it.
+    """
+
+    path: str
+    text: str
+    source: str
+    file: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class WindowPart:
     """A part of what the models were shown, for the explanation.
 
@@ -83,6 +102,7 @@ class FimContext:
             needs the whole text.
         file: the document's full path, which no model is told; whether its text may leave the machine depends on it.
         outline: the rest of the file in short, as whole lines; models are shown it directly before the prefix.
+        snippets: parts of other files, those that change least first; models are shown them before the outline.
     """
 
     prefix: str
@@ -94,26 +114,39 @@ class FimContext:
     tail: str = field(default="", repr=False)
     file: str = field(default="", repr=False)
     outline: str = ""
+    snippets: tuple[Snippet, ...] = ()
+
+    @property
+    def elsewhere(self) -> str:
+        """The snippets as models are shown them."""
+        return rendering.rendered(((each.path, each.text) for each in self.snippets), self.path, self.language)
 
     @property
     def shown(self) -> str:
-        """What models are shown before the hole: the outline, then the prefix."""
-        return self.outline + self.prefix
+        """What models are shown before the hole: the snippets, the outline, the prefix."""
+        return self.elsewhere + self.outline + self.prefix
 
     @property
     def window(self) -> tuple[WindowPart, ...]:
         """What is shown, part by part."""
-        outline = WindowPart("the rest of the file in short", len(self.outline), self.outline)
-        around = (
-            WindowPart("before the cursor", len(self.prefix)),
-            WindowPart("after the cursor", len(self.suffix)),
-        )
-        return (outline, *around) if self.outline else around
+        parts = [
+            WindowPart(
+                f"{each.source}: {each.path}", len(rendering.part(each.path, each.text, self.language)), each.text
+            )
+            for each in self.snippets
+        ]
+        if self.outline:
+            parts.append(WindowPart("the rest of the file in short", len(self.outline), self.outline))
+        parts.append(WindowPart("before the cursor", len(self.prefix)))
+        parts.append(WindowPart("after the cursor", len(self.suffix)))
+        return tuple(parts)
 
     @property
     def joined(self) -> FimContext:
-        """The same hole with the outline as a part of the prefix."""
-        return replace(self, prefix=self.shown, outline="") if self.outline else self
+        """The same hole with the snippets and the outline as a part of the prefix."""
+        if not self.outline and not self.snippets:
+            return self
+        return replace(self, prefix=self.shown, outline="", snippets=())
 
     def extended(self, text: str) -> FimContext:
         """The same hole after `text` has been written into its beginning."""

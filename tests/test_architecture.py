@@ -11,6 +11,8 @@ ROOT = Path(egate_lsp.__file__).parent
 
 # A module imports only from rings before its own. A new module must be given its place here.
 RINGS: list[set[str]] = [
+    {"languages"},
+    {"snippets"},
     {
         "models.presets",
         "egate_lsp", "values", "errors", "files", "status",
@@ -18,7 +20,7 @@ RINGS: list[set[str]] = [
     {
         "models.logprobs", "models.frames",
         "records", "stats_words",
-        "languages", "cache", "metrics", "debounce", "ahead",
+        "cache", "metrics", "debounce", "ahead",
         "outline", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "menu", "render", "models", "models.fim", "progress", "editor_options", "git_ignore", "consent", "secret_scan",
     },
@@ -108,7 +110,7 @@ OWNERS = {
 PURE = {
     "models.presets", "models.frames", "models.dialects",
     "records", "prices", "kept", "figures", "plots", "stats_html", "stats_words",
-    "values", "errors", "languages", "cache", "metrics", "debounce", "explanation", "documents", "context",
+    "values", "errors", "languages", "snippets", "cache", "metrics", "debounce", "explanation", "documents", "context",
     "triggers", "merge", "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration",
     "outline", "tree_outline", "line_outline", "outlines", "windows",
     "feedback", "framing",

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import functools
 import json
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from egate_lsp.evaluation.asked import Asked, tokens_for
 from egate_lsp.evaluation.context_bench import ALL, LINES, SYNTAX, Bench, Way, ways
 from egate_lsp.models.scripted import Rule, ScriptedModel
 from egate_lsp.syntax import Checker
-from egate_lsp.values import FimContext
+from egate_lsp.values import FimContext, Snippet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,12 +184,6 @@ async def test_as_many_lines_as_were_hidden(tmp_path: Path, prefix: str, lines: 
     assert tokens_for(2) > tokens_for(1)
 
 
-@dataclass(frozen=True)
-class Part:
-    path: str
-    text: str
-
-
 class Defining:
     """Finds definitions of the names that are hidden, by two sources of which one finds nothing."""
 
@@ -199,13 +192,10 @@ class Defining:
     def __init__(self) -> None:
         self.asked: list[tuple[str, ...]] = []
 
-    async def gather(self, hole: Hole, context: FimContext, chars: int, sources: Sequence[str]) -> list[Part]:
+    async def gather(self, hole: Hole, context: FimContext, chars: int, sources: Sequence[str]) -> list[Snippet]:
         self.asked.append(tuple(sources))
         text = "def open_store(path_name: str) -> Store: ..."
-        return [Part("store.py", text)] if "definition" in sources and chars > len(text) else []
-
-    def shown(self, context: FimContext, found: Sequence[Part]) -> FimContext:
-        return replace(context, outline="".join(f"# {part.text}\n" for part in found) + context.outline)
+        return [Snippet("store.py", text, "definition")] if "definition" in sources and chars > len(text) else []
 
 
 async def test_snippets_take_their_share_of_the_same_budget(package: Path, tmp_path: Path) -> None:
@@ -217,7 +207,9 @@ async def test_snippets_take_their_share_of_the_same_budget(package: Path, tmp_p
     cross, control = holes(package)
     for hole in cross + control:
         context = await one.context(hole, Way(ALL, elsewhere.sources), 600)
-        assert context.outline.startswith("# def open_store")
+        assert context.shown.startswith(
+            f"# store.py\ndef open_store(path_name: str) -> Store: ...\n\n# {hole.path.name}\n"
+        )
         assert len(context.shown) + len(context.suffix) <= 600
 
     found = await one.compare(cross, control, 200, ablate=2, seed=7, progress=lambda *_: None)

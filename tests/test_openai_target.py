@@ -20,7 +20,7 @@ from egate_lsp.errors import (
 from egate_lsp.models import Limits
 from egate_lsp.models.fim import QWEN, FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
-from egate_lsp.values import FimContext, Shape
+from egate_lsp.values import FimContext, Shape, Snippet
 
 HOLE = FimContext("def add(a, b):\n    return ", "\n\nprint(add(1, 2))\n", "a.py", "python", Shape.LINE)
 HANG = object()
@@ -251,3 +251,18 @@ async def test_the_outline_stands_before_the_prefix() -> None:
 
     assert play.requests[0]["prompt"] == "import os\ndef f(a, b):\n    return"
     assert play.requests[0]["suffix"] == "\n"
+
+
+async def test_other_files_stand_before_the_prefix_in_every_form() -> None:
+    store = Snippet("pkg/store.py", "def open_store(path): ...\n", "definitions", "/ws/pkg/store.py")
+    context = FimContext("x = op", ")\n", "a.py", "python", Shape.LINE, snippets=(store,))
+    before = "# pkg/store.py\ndef open_store(path): ...\n\n# a.py\nx = op"
+    for api, sent in (
+        ("suffix", lambda request: request["prompt"]),
+        ("fim", lambda request: request["prompt"].partition("<|fim_middle|>")[2]),
+        ("chat", lambda request: request["messages"][-1]["content"].partition("a.py\n\n")[2]),
+    ):
+        play = Play(stream("en(path)"))
+        async with target(play, api=api, healing=False) as subject:
+            await text_of(subject, context)
+        assert sent(play.requests[0]).startswith(before), api

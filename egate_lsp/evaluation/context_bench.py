@@ -25,27 +25,15 @@ if TYPE_CHECKING:
     from egate_lsp.evaluation.asked import Answer, Asked
     from egate_lsp.evaluation.crossfile import Hole
     from egate_lsp.outline import Entry
+    from egate_lsp.values import Snippet
 
     Progress = Callable[[str, int, int], None]
 
 SUFFIX_SHARE = 0.25  # of the file's characters
 SNIPPET_SHARE = 0.4  # of all characters, at most
-MARK_CHARS = 12  # what a snippet costs beside its path and its text
 SAMPLE_CHARS = 6000  # of a package, to measure its characters a token
 LINES, SYNTAX, ALL = "file by lines", "file by syntax", "all"
 METRICS = ("exact", "similarity", "identifiers")
-
-
-class Excerpt(Protocol):
-    """A part of another file."""
-
-    @property
-    def path(self) -> str:
-        """As models are shown it."""
-        ...
-
-    @property
-    def text(self) -> str: ...
 
 
 class Elsewhere(Protocol):
@@ -56,12 +44,8 @@ class Elsewhere(Protocol):
         """Names of its sources."""
         ...
 
-    async def gather(self, hole: Hole, context: FimContext, chars: int, sources: Collection[str]) -> Sequence[Excerpt]:
-        """The best of these sources for a hole, within so many characters."""
-        ...
-
-    def shown(self, context: FimContext, found: Sequence[Excerpt]) -> FimContext:
-        """The hole with them beside it, as models are shown it."""
+    async def gather(self, hole: Hole, context: FimContext, chars: int, sources: Collection[str]) -> Sequence[Snippet]:
+        """The best of these sources for a hole, within so many characters, in the order in which they are shown."""
         ...
 
 
@@ -175,12 +159,9 @@ class Bench:
         if not way.sources or self._elsewhere is None:
             return self._file(hole, chars, syntax=way.syntax)
         alone = self._file(hole, chars, syntax=False)
-        snippets = await self._elsewhere.gather(hole, alone, int(chars * SNIPPET_SHARE), way.sources)
-        spent = sum(len(each.path) + len(each.text) + MARK_CHARS for each in snippets)
-        if snippets:
-            spent += len(hole.path.name) + MARK_CHARS
-        shown = self._file(hole, max(chars - spent, 0), syntax=way.syntax)
-        return self._elsewhere.shown(shown, snippets)
+        snippets = tuple(await self._elsewhere.gather(hole, alone, int(chars * SNIPPET_SHARE), way.sources))
+        spent = len(replace(alone, snippets=snippets).elsewhere)
+        return replace(self._file(hole, max(chars - spent, 0), syntax=way.syntax), snippets=snippets)
 
     def _file(self, hole: Hole, chars: int, *, syntax: bool) -> FimContext:
         text, offset = hole.before + hole.after, len(hole.before)
