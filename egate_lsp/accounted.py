@@ -94,6 +94,7 @@ class AccountedModel(WrappedModel):
             self.name,
             self._local,
             file=context.file or context.path,
+            others="\n".join(dict.fromkeys(_on_a_line(each.file) for each in context.snippets)),
             language=context.language,
             bytes_out=size,
             tokens_in=prices.tokens(size),
@@ -125,6 +126,10 @@ class AccountedModel(WrappedModel):
             estimated=not measured,
             text_in=received.decode("utf-8", "replace") if self._keep_text else None,
         )
+
+
+def _on_a_line(path: str) -> str:
+    return path.replace("\n", "\ufffd")
 
 
 def _size(text: str) -> int:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 APPLICATION_ID = 0x65676174  # "egat"
-SCHEMA = 1
+SCHEMA = 2
 BUSY_S = 2.0
 IN_FLIGHT_S = 600.0  # an open record older than any time-out of a request is of a server that was killed
 DAY_S = 86_400.0
@@ -317,6 +317,9 @@ def _prepare(db: sqlite3.Connection) -> None:
             )
         if version == 0:
             _create(db)
+        elif version == 1:
+            db.execute("ALTER TABLE requests ADD COLUMN others TEXT NOT NULL DEFAULT ''")
+            db.execute(f"PRAGMA user_version = {SCHEMA}")
         db.execute("COMMIT")
     except BaseException:
         with contextlib.suppress(sqlite3.Error):

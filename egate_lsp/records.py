@@ -40,6 +40,7 @@ class RequestRecord:
         server: host and port, e.g. "api.example.com:443".
         local: the server's address is this machine's loopback.
         file: the document's path as the editor named it; "" if it has none.
+        others: paths of the other files of which parts left with it, one a line.
         bytes_out, bytes_in: UTF-8 bytes of text sent and received.
         tokens_in, tokens_out, tokens_cached: `tokens_cached` of `tokens_in` were read from the server's cache.
         cost: in USD; None where no price is known. Of an open request: the most that it can cost.
@@ -71,6 +72,7 @@ class RequestRecord:
     latency_ms: float = 0.0
     text_out: str | None = None
     text_in: str | None = None
+    others: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +111,11 @@ class SuggestionRecord:
     chars_taken: int = 0
     kept_30: float | None = None
     kept_300: float | None = None
+
+
+def other_files(record: RequestRecord) -> list[str]:
+    """Paths of the other files of which parts left with a request."""
+    return record.others.split("\n") if record.others else []
 
 
 def new_id() -> int:

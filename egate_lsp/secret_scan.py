@@ -30,6 +30,7 @@ _ENDED_KEY = re.compile(
 _BEGUN_KEY = re.compile(r"\A(?:(?!-----BEGIN ).)*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----", re.S)
 _PUTTY_KEY = re.compile(r"PuTTY-User-Key-File-\d.*?(?:Private-MAC:[^\n]*|\Z)", re.S)
 # The middle of a key, of which neither end is seen: lines of nothing but base64.
+_COMMENT = re.compile(r"^[ \t]*(?:#+|//+|--(?!-)|[-+](?!-))", re.M)
 _KEY_LINES = re.compile(r"(?:^[ \t\"'+]*[A-Za-z0-9+/]{60,76}={0,2}(?:\\n)?[\"',+\\ \t]*(?:\n|\Z)){3,}", re.M)
 
 
@@ -71,6 +72,16 @@ def scan_hole(context: FimContext) -> Scanned:
     cursor = first + len(context.prefix)
     shown = replace(context, prefix=hidden[first:cursor], suffix=hidden[cursor:last])
     return Scanned(tuple(dict.fromkeys(each.kind for each in found)), shown)
+
+
+@functools.lru_cache(maxsize=512)
+def scan_part(text: str, name: str) -> tuple[tuple[str, ...], str]:
+    """Look through a part of a file, of which nothing is known beyond it: the kinds of its secrets, each once, and the
+    part with them masked. The lines may be comments or those of a diff. Remembered: parts are shown many times."""
+    _detectors()
+    bare = _COMMENT.sub(lambda match: " " * len(match.group()), text)
+    found = [*scan(text, name), *(scan(bare, name) if bare != text else ())]
+    return tuple(dict.fromkeys(each.kind for each in found)), masked(text, found)
 
 
 def scan(text: str, name: str = "") -> list[Found]:

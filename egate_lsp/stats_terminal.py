@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from egate_lsp.figures import SHARES
-from egate_lsp.records import OPEN
+from egate_lsp.records import OPEN, other_files
 from egate_lsp.stats_words import UNKNOWN, bytes_, count, milliseconds, money, percent, seconds
 
 if TYPE_CHECKING:
@@ -103,9 +103,16 @@ def _row(record: RequestRecord, room: Mapping[str, int]) -> dict[str, Renderable
         ">USD": UNKNOWN if record.cost is None else about + money(record.cost),
         ">time": UNKNOWN if under_way else seconds(record.latency_ms),
         "outcome": Text("under way" if under_way else kind or record.outcome, style=_OUTCOMES.get(record.outcome, "")),
-        "file": _end(_home(record.file), room["file"]),
+        "file": _files(record, room["file"]),
         "why": why if len(why) <= room["why"] else f"{why[: room['why'] - 1]}…",
     }
+
+
+def _files(record: RequestRecord, room: int) -> str:
+    """The document, and how many other files there were parts of."""
+    others = len(other_files(record))
+    more = f" +{others}" if others else ""
+    return _end(_home(record.file), room - len(more)) + more
 
 
 def _to(record: RequestRecord) -> Text:

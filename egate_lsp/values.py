@@ -85,11 +85,13 @@ class WindowPart:
         name: in words.
         chars: its size.
         text: it, where the user does not see it around the cursor anyway; else "".
+        left_out: why it was not shown after all; "" for what was.
     """
 
     name: str
     chars: int
     text: str = ""
+    left_out: str = ""
 
 
 @dataclass(frozen=True, slots=True)

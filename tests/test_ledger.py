@@ -190,6 +190,25 @@ def test_a_file_that_was_moved_away_is_made_anew(file: LedgerFile, tmp_path: Pat
     assert len(file.requests()) == 1
 
 
+def test_a_file_of_the_former_format_is_gone_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.db"
+    file = LedgerFile(path)
+    former = request(others="")
+    file.write([former])
+    file.close()
+    with sqlite3.connect(path) as db:
+        db.execute("ALTER TABLE requests DROP COLUMN others")
+        db.execute("PRAGMA user_version = 1")
+    db.close()
+
+    file = LedgerFile(path)
+    later = request(NOON + 1, others="/p/b.py\n/p/c.py")
+    file.write([later])
+
+    assert file.requests() == [former, later]
+    file.close()
+
+
 def test_a_newer_format_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "ledger.db"
     with sqlite3.connect(path) as db:

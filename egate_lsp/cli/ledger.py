@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import click
 
 from egate_lsp.cli.spans import Moment
+from egate_lsp.records import other_files
 
 if TYPE_CHECKING:
     from egate_lsp.ledger_file import LedgerFile
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="Exit codes: 0 done, 1 the ledger cannot be used or nothing was purged, 2 wrong usage.")
 @click.option("--since", type=Moment(), default="7d", show_default=True, help="30m, 12h, 7d, 4w, a date, or all.")
-@click.option("--file", "pattern", metavar="GLOB", help="Only requests for files whose path or name matches.")
+@click.option("--file", "pattern", metavar="GLOB", help="Only requests with text of files whose path or name matches.")
 @click.option("--limit", type=click.IntRange(0), default=50, show_default=True, help="The newest so many; 0: all.")
 @click.option("--json", "as_json", is_flag=True, help="All of it as JSON, with the text where it was kept.")
 @click.option("--purge", is_flag=True, help="Delete all records, or those before a date; suggestions too.")
@@ -68,7 +69,8 @@ def ledger(
 
 
 def _fits(record: RequestRecord, pattern: str | None) -> bool:
-    return pattern is None or fnmatch(record.file, pattern) or fnmatch(os.path.basename(record.file), pattern)
+    files = [record.file, *other_files(record)]
+    return pattern is None or any(fnmatch(name, pattern) for path in files for name in (path, os.path.basename(path)))
 
 
 def _list(records: list[RequestRecord], limit: int, *, as_json: bool) -> None:
@@ -79,7 +81,8 @@ def _list(records: list[RequestRecord], limit: int, *, as_json: bool) -> None:
 
     total = asked("all", records)
     if as_json:
-        click.echo(json.dumps({"requests": [asdict(each) for each in records], "total": asdict(total)}, indent=1))
+        requests = [asdict(each) | {"others": other_files(each)} for each in records]
+        click.echo(json.dumps({"requests": requests, "total": asdict(total)}, indent=1))
         return
     if not records:
         click.echo("No request in this time.")
