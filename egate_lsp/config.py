@@ -36,6 +36,7 @@ Trigger = Literal[
     "type-parameters",
 ]
 Mode = Literal["off", "ask", "auto"]
+SnippetSource = Literal["project-note"]
 
 # Files that hold secrets by their nature; .gitignore syntax.
 DEFAULT_NEVER_SEND = (
@@ -326,7 +327,7 @@ class Cascade(_Section):
 
 
 class Context(_Section):
-    """How much of the file a model sees."""
+    """How much a model sees, of the file and of others."""
 
     prefix_chars: int = Field(3000, ge=200, le=1_000_000)
     """Characters before the cursor."""
@@ -335,6 +336,11 @@ class Context(_Section):
     outline: bool = False
     """Of a file that does not fit, what is shown begins and ends at the borders of definitions, and the imports and
     signatures that count near the cursor are shown in place of what is cut off. Off, because no gain was measured."""
+    sources: tuple[SnippetSource, ...] = ()
+    """What is shown beside the file: project-note: .egate/context.md of the workspace folder. Nothing, as no gain was
+    measured yet; see docs/context.md."""
+    snippet_chars: int = Field(1500, ge=0, le=1_000_000)
+    """Characters for all of these together."""
 
 
 class Privacy(_Section):

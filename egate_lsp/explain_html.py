@@ -9,7 +9,7 @@ import html
 from string import Template
 from typing import TYPE_CHECKING
 
-from egate_lsp.explain_view import STEPS, count, number
+from egate_lsp.explain_view import LEFT_OUT, SHOWN, STEPS, count, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -142,13 +142,16 @@ def _window(view: View) -> str:
     """What the models were shown: sizes, and the texts that the reader does not see above."""
     if not view.window:
         return ""
-    sizes = _pairs((name, f"{chars} characters") for name, chars, _ in view.window)
+    sizes = _pairs((part.name, part.cost) for part in view.shown_parts)
     texts = (
-        f'<details><summary>{_e(name)}</summary><div class="text context">{_e(chr(10).join(rows))}</div></details>'
-        for name, _, rows in view.window
-        if rows
+        f"<details><summary>{_e(part.name)}</summary>"
+        f'<div class="text context">{_e(chr(10).join(part.rows))}</div></details>'
+        for part in view.shown_parts
+        if part.rows
     )
-    return f"\n<h2>Shown to the models</h2>\n{sizes}{''.join(texts)}"
+    left_out = _pairs((part.name, part.left_out) for part in view.left_out)
+    rest = f"\n<h2>{LEFT_OUT.capitalize()}</h2>\n{left_out}" if view.left_out else ""
+    return f"\n<h2>{SHOWN.capitalize()}</h2>\n{sizes}{''.join(texts)}{rest}"
 
 
 def _e(text: str) -> str:

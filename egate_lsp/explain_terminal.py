@@ -9,7 +9,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from egate_lsp.explain_view import STEPS, count, number
+from egate_lsp.explain_view import LEFT_OUT, SHOWN, STEPS, count, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -44,10 +44,12 @@ def drawing(view: View) -> RenderableType:
 
 def _window(view: View) -> Iterator[RenderableType]:
     if view.window:
-        yield _pairs("shown to the models", ((name, f"{chars} characters") for name, chars, _ in view.window))
-    for _, _, rows in view.window:
-        for row in rows:
+        yield _pairs(SHOWN, ((part.name, part.cost) for part in view.shown_parts))
+    for part in view.shown_parts:
+        for row in part.rows:
             yield _indented(Text(_tabs(row), style="dim"))
+    if view.left_out:
+        yield _pairs(LEFT_OUT, ((part.name, part.left_out) for part in view.left_out))
 
 
 def legend(view: View) -> Text:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from egate_lsp.explain_view import number
+from egate_lsp.explain_view import LEFT_OUT, SHOWN, number
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,9 +35,12 @@ def _lines(view: View) -> Iterator[str]:
         yield "requests: none"
     for request in view.requests:
         yield f"request for line {request.number}: {_told(request)}, {_counts(request)}"
-    if view.window:
-        yield "shown to the models: " + ", ".join(f"{name} {chars} characters" for name, chars, _ in view.window)
-    yield from (f"  {row}" for _, _, rows in view.window for row in rows)
+    for title, parts in ((SHOWN, view.shown_parts), (LEFT_OUT, view.left_out)):
+        if parts:
+            yield f"{title}:"
+        for part in parts:
+            yield f"  {part.name}: {part.left_out or part.cost}"
+            yield from (f"    {row}" for row in part.rows)
     times = ", ".join(f"{name} {value:.1f} ms" for name, value in view.timing_ms)
     if times:
         yield f"time: {times}"

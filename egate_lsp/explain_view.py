@@ -12,15 +12,17 @@ import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from egate_lsp.prices import tokens
 from egate_lsp.signals import uncertainty
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from egate_lsp.values import Completion, CompletionLine, TierRequest, Token
+    from egate_lsp.values import Completion, CompletionLine, TierRequest, Token, WindowPart
 
 CONTEXT_LINES = 6
 LEAST_SCALE = 0.3  # a completion of which all is certain shall not look alarming
+SHOWN, LEFT_OUT = "shown to the models", "found and left out"
 STEPS = 10  # of the colour scale
 _CONTINUATION = bytes(range(0x80, 0xC0))
 _LINE_END = re.compile(r"\r\n|\r|\n")
@@ -142,13 +144,27 @@ class RequestFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class PartFacts:
+    """A part of what the models were shown, or were not after all.
+
+    Attributes:
+        cost: in words.
+        rows: its lines; none where these are around the cursor, or were not shown.
+        left_out: why it was not shown; "" for what was.
+    """
+
+    name: str
+    cost: str
+    rows: tuple[str, ...] = ()
+    left_out: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class View:
     """All of it.
 
     Attributes:
         cursor_line: the cursor's line where there is no completion: number, text before and after the cursor.
-        window: name, size in characters and lines of each part of what the models were shown; no lines where these
-            are around the cursor.
         scale: normalised entropy of the strongest shade.
     """
 
@@ -162,10 +178,20 @@ class View:
     requests: tuple[RequestFacts, ...]
     timing_ms: tuple[tuple[str, float], ...]
     stats: tuple[tuple[str, float], ...]
-    window: tuple[tuple[str, int, tuple[str, ...]], ...]
+    window: tuple[PartFacts, ...]
     pending: bool
     note: str
     scale: float
+
+    @property
+    def shown_parts(self) -> tuple[PartFacts, ...]:
+        """What the models were shown."""
+        return tuple(part for part in self.window if not part.left_out)
+
+    @property
+    def left_out(self) -> tuple[PartFacts, ...]:
+        """What was found and not shown."""
+        return tuple(part for part in self.window if part.left_out)
 
     def step(self, normalised: float | None) -> int | None:
         """The shade, 0 to `STEPS`; None where there is nothing to tell."""
@@ -195,10 +221,7 @@ def view(completion: Completion, place: Place, gate: Gate | None = None) -> View
         requests=requests,
         timing_ms=tuple((name.replace("_", " "), value) for name, value in completion.timing_ms.items()),
         stats=tuple((name.replace("_", " "), value) for name, value in completion.stats.items()),
-        window=tuple(
-            (shown(part.name), part.chars, tuple(shown(row) for row in part.text.rstrip("\n").split("\n") if part.text))
-            for part in completion.window
-        ),
+        window=tuple(_part(part) for part in completion.window),
         pending=completion.pending,
         note=shown(completion.note),
         scale=max(LEAST_SCALE, highest),
@@ -241,6 +264,13 @@ def _without_final_break(lines: list[str]) -> list[str]:
 
 def _context(lines: Iterable[str], first: int) -> tuple[ContextLine, ...]:
     return tuple(ContextLine(first + index, shown(text)) for index, text in enumerate(lines))
+
+
+def _part(part: WindowPart) -> PartFacts:
+    rows = tuple(shown(row) for row in part.text.rstrip("\n").split("\n") if part.text)
+    return PartFacts(
+        shown(part.name), f"{part.chars} characters, ~{tokens(part.chars)} tokens", rows, shown(part.left_out)
+    )
 
 
 def _request(request: TierRequest, first: int) -> RequestFacts:

@@ -30,16 +30,18 @@ from egate_lsp.errors import ConfigError, EgateError, ModelNotFound, Withheld
 from egate_lsp.escalate import Tier
 from egate_lsp.feedback import Feedback
 from egate_lsp.gate import Rule
+from egate_lsp.gathering import Gathering
 from egate_lsp.guard import Guard, GuardedModel
 from egate_lsp.merge import rest_of
 from egate_lsp.metrics import Metrics
-from egate_lsp.models import Reader, catalogue, store
+from egate_lsp.models import Limits, Reader, catalogue, store
 from egate_lsp.models.engine_process import EngineProcess, EngineState
 from egate_lsp.models.fim import FimOrder
 from egate_lsp.models.openai_target import OpenAITarget
 from egate_lsp.models.presets import RENDERED
 from egate_lsp.models.scripted import read_script
 from egate_lsp.pace_file import PaceFile
+from egate_lsp.project_note import ProjectNote
 from egate_lsp.status import State, Status, Usage
 from egate_lsp.terms import Terms
 from egate_lsp.values import Completion, Outcome, Snapshot, Source, Verdict
@@ -50,16 +52,19 @@ if TYPE_CHECKING:
 
     from egate_lsp import consent
     from egate_lsp.config import Draft, Rung, Settings, Target
+    from egate_lsp.gathering import Gatherer
+    from egate_lsp.guard import Sieved
     from egate_lsp.models import Model
     from egate_lsp.models.catalogue import CatalogueEntry
     from egate_lsp.models.sources import Progress
     from egate_lsp.pace import Pace
     from egate_lsp.syntax import Checker
-    from egate_lsp.values import FimContext
+    from egate_lsp.values import FimContext, Snippet
 
 log = logging.getLogger(__name__)
 
 SCRIPTED = "scripted:"
+IDLE_S = 1.5  # without a request, before other files are looked through anew
 BY_HAND = 3.0  # who asks by hand is readier to wait
 # Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
@@ -110,10 +115,12 @@ class Service:
         pace_path: Path | None = None,
         ledger_path: Path | None = None,
         consents_path: Path | None = None,
+        gatherers: Sequence[Gatherer] = (),
     ) -> None:
         """`pace_path`: where the adaptive tau is kept between sessions; None: tau does not adapt. `ledger_path`: where
         requests and suggestions are written down; None: in memory. `consents_path`: where the user's answers about
-        folders are kept; None: they hold for this session."""
+        folders are kept; None: they hold for this session. `gatherers`: who knows code of other files, see
+        `gathering.Gathering`; closed with the service."""
         self.settings = settings
         self.accounts = Accounts(settings, ledger_path)
         self.accounts.on_change = self._accounts_changed
@@ -125,12 +132,16 @@ class Service:
         self._feedback = Feedback()
         self._shown: Continuations[_Kept] = Continuations()
         self._ahead = Ahead(self._draft_ahead)
+        self._renewing = Ahead(self._renew, IDLE_S)
         self._debounce = Debounce(settings.draft.debounce_ms / 1000.0)
         self._last_place: dict[str, Place] = {}
         self._pending: dict[str, _Pending] = {}
         self._consents = Consents(consents_path)
         self._terms = Terms(settings, self._consents)
         self._guard = Guard(self._terms, settings.privacy)
+        context = settings.context
+        known = (ProjectNote(lambda: self._terms.folders), *gatherers)
+        self._gathering = Gathering(known, context.sources, context.snippet_chars, self._sieved)
         self._windows: Windows | None = None
         self._cascade: Cascade | None = None
         self._broken: EgateError | None = None
@@ -174,12 +185,17 @@ class Service:
             if (known := self._shown.find(place)) is not None and known.text:
                 return self._typed_through(known, document, before, built_ms)
         await self._ahead.stop()
+        await self._renewing.stop()
         if not invoked:
             await asyncio.sleep(self._debounce.wait())
         typed = ""
         if not invoked and (former := self._typed_along(document.path, place)) is not None:
             # The same question again, not one that begins in mid-line: only its answer can go on from what is shown.
             place, hole, typed = former.place, former.hole, place.typed_since(former.place) or ""
+        else:
+            gathering = time.monotonic()
+            hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
+            built_ms += (time.monotonic() - gathering) * 1000.0
         self._enter()
         try:
             completion = await self._cascade.complete(
@@ -215,12 +231,14 @@ class Service:
             return []
         self._enter()
         try:
-            return await self._cascade.alternatives(self._hole(document), shown, count)
+            hole = self._hole(document)
+            hole = await self._gathering.beside(hole, leaves=self._may_leave(await self._kept_here(hole)))
+            return await self._cascade.alternatives(hole, shown, count)
         finally:
             self._leave()
 
     def _hole(self, document: Snapshot) -> FimContext:
-        """What the models are shown of a document."""
+        """What the models are shown of the document itself."""
         text, offset = document.text, min(max(document.offset, 0), len(document.text))
         language = document.language or languages.by_path(document.path)
         budget = contexts.Budget(self.settings.context.prefix_chars, self.settings.context.suffix_chars)
@@ -294,10 +312,34 @@ class Service:
         """While the user reads what is shown, what follows it is drafted."""
         if self.settings.draft.ahead:
             self._ahead.plan(following(document, shown))
+        if self._gathering.active:
+            self._renewing.plan([document])
 
     async def idle(self) -> None:
-        """Wait until nothing is drafted ahead any more."""
+        """Wait until nothing is done any more that nobody has asked for yet."""
         await self._ahead.finished()
+        await self._renewing.finished()
+
+    async def _renew(self, document: Snapshot) -> bool:
+        """What is shown of other files has changed, perhaps: the draft model reads the new window, and only then is it
+        that of the next request. Whoever goes on typing meanwhile loses nothing."""
+        await self._ahead.finished()
+        hole = self._hole(document)
+        choice = await self._gathering.renewed(hole)
+        if choice is None or self._cascade is None:
+            return True
+        draft = self._cascade.tiers[0].model
+        if isinstance(draft, Reader):
+            leaves = self._may_leave(await self._kept_here(hole))
+            try:
+                reading = draft.generate(await self._gathering.shown(hole, choice, leaves=leaves), Limits(0, 1))
+                async for _ in reading:
+                    pass
+            except EgateError as error:
+                log.info("what is new in other files is not read ahead: %s", type(error).__name__)
+                return True
+        self._gathering.adopt(hole, choice)
+        return True
 
     async def _draft_ahead(self, document: Snapshot) -> bool:
         """Draft at a place where nobody has asked yet. True: there is something to show.
@@ -316,6 +358,7 @@ class Service:
             return False
         if isinstance(draft, Reader):
             await draft.read_all()
+        hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
         try:
             completion = await cascade.complete(hole, remote=asks and not kept_here, unseen=True)
         except EgateError as error:
@@ -372,6 +415,13 @@ class Service:
             return "the target is paused"
         permission = await self._guard.permission(hole.file, hole.language)
         return permission.reason if permission.verdict == "no" else ""
+
+    def _may_leave(self, kept_here: str) -> bool:
+        """Can text of a document reach a model that is not on this machine? `kept_here`: see `_kept_here`."""
+        return not kept_here and any(tier.model.remote for tier in self.tiers)
+
+    async def _sieved(self, snippets: Sequence[Snippet], leaving: bool) -> Sieved:  # noqa: FBT001  # see `gathering`
+        return await self._guard.sieved(snippets, leaving=leaving)
 
     def happened(self, outcome: Outcome, path: str, instead_of: Outcome | None = None) -> None:
         """What the user did with the last suggestion of this document; `instead_of` was told of it before, by mistake.
@@ -432,6 +482,8 @@ class Service:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
         await self._ahead.stop()
+        await self._renewing.stop()
+        await self._gathering.aclose()
         if self._cascade is not None:
             for file, pace in self._paces:
                 file.keep(pace, now=True)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def part(path: str, text: str, language: str) -> str:
     """One of them, with the empty line that ends it; `language` is that of the file at hand."""
     body = text.strip("\n")
-    return f"{_named(path, language)}{body}\n\n"
+    return f"{heading(path, language)}{body}\n\n"
 
 
 def rendered(parts: Iterable[tuple[str, str]], path: str, language: str) -> str:
@@ -37,8 +37,9 @@ def rendered(parts: Iterable[tuple[str, str]], path: str, language: str) -> str:
         path, language: of the file at hand.
     """
     text = "".join(part(name, body, language) for name, body in parts)
-    return text + _named(path, language) if text else ""
+    return text + heading(path, language) if text else ""
 
 
-def _named(path: str, language: str) -> str:
+def heading(path: str, language: str) -> str:
+    """The line that names a file; "" for one without a name."""
     return languages.comment(" ".join(path.splitlines()), language) + "\n" if path else ""

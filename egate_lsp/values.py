@@ -105,6 +105,7 @@ class FimContext:
         file: the document's full path, which no model is told; whether its text may leave the machine depends on it.
         outline: the rest of the file in short, as whole lines; models are shown it directly before the prefix.
         snippets: parts of other files, those that change least first; models are shown them before the outline.
+        left_out: what was found beside these and is not shown, for the explanation.
     """
 
     prefix: str
@@ -117,6 +118,7 @@ class FimContext:
     file: str = field(default="", repr=False)
     outline: str = ""
     snippets: tuple[Snippet, ...] = ()
+    left_out: tuple[WindowPart, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def elsewhere(self) -> str:
@@ -130,7 +132,7 @@ class FimContext:
 
     @property
     def window(self) -> tuple[WindowPart, ...]:
-        """What is shown, part by part."""
+        """What is shown, part by part, then what was left out."""
         parts = [
             WindowPart(
                 f"{each.source}: {each.path}", len(rendering.part(each.path, each.text, self.language)), each.text
@@ -141,7 +143,7 @@ class FimContext:
             parts.append(WindowPart("the rest of the file in short", len(self.outline), self.outline))
         parts.append(WindowPart("before the cursor", len(self.prefix)))
         parts.append(WindowPart("after the cursor", len(self.suffix)))
-        return tuple(parts)
+        return (*parts, *self.left_out)
 
     @property
     def joined(self) -> FimContext:

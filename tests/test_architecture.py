@@ -32,12 +32,16 @@ RINGS: list[set[str]] = [
  "models.wrapped", "models.slots", "models.healing", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
-    {"stats_html", "stats_terminal", "ledger", "syntax", "windows", "models.connection", "terms"},
+    {
+        "stats_html", "stats_terminal", "ledger", "syntax", "windows", "models.connection", "terms", "snippet_choice",
+        "project_note",
+    },
     {"budget", "outlines", "guard", "explain_view", "names", "pace"},
     {"accounted", "chronicle", "assess", "pace_file"},
     {
         "accounts", "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal", "explain_text",
+        "gathering",
     },
     {"models.probing"},
     {
@@ -116,7 +120,7 @@ PURE = {
     "feedback", "framing",
     "models.wrapped", "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
     "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
-    "suggestions", "secret_scan", "editor_options",
+    "suggestions", "secret_scan", "editor_options", "snippet_choice",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

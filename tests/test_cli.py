@@ -53,6 +53,16 @@ def test_complete_as_json(tmp_path: Path, source: Path) -> None:
     assert report["timing_ms"]["total"] > 0
 
 
+def test_complete_explains_the_project_note(tmp_path: Path, source: Path) -> None:
+    (source.parent / ".egate").mkdir()
+    (source.parent / ".egate" / "context.md").write_text("We log by structlog.\n")
+    options = ("--line", "3", "--column", "4", "--explain", "--set", 'context.sources=["project-note"]')
+    result = run(tmp_path, "complete", str(source), *options)
+
+    assert "project note: .egate/context.md" in result.stdout
+    assert "# We log by structlog." in result.stdout
+
+
 def test_complete_for_a_person(tmp_path: Path, source: Path) -> None:
     result = run(tmp_path, "complete", str(source), "--line", "3", "--column", "4")
 

@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from egate_lsp.accounted import AccountedModel
@@ -149,6 +149,7 @@ def ignored_by_git(workspace: Path, names: set[str]) -> set[str]:
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is the judge")
 @settings(max_examples=40, deadline=None)
+@example(names=["a.py"], ignore={".gitignore": ["link*"]}, links={"link.py": "ws/b.py"}, globs=[], api="suffix")
 @given(
     names=st.lists(st.sampled_from(NAMES), min_size=1, max_size=6, unique=True),
     ignore=st.dictionaries(

@@ -98,7 +98,7 @@ def complete(
         raise ConfigError(f"{file} is not UTF-8 text: {error}.") from error
     document = Document(file.as_uri() if file.is_absolute() else file.resolve().as_uri(), 0, language, text)
     offset = document.offset_at(line - 1, column, PositionEncoding.UTF16)
-    completion, gate = asyncio.run(_complete(settings, text, offset, str(file), language))
+    completion, gate = asyncio.run(_complete(settings, text, offset, str(file.absolute()), language))
     if page is not None:
         _write(page, view(completion, Place(str(file), text, offset), gate))
     if as_json_:
@@ -128,12 +128,20 @@ async def _complete(
     from egate_lsp.values import Snapshot
 
     service = Service(settings, ledger_path=default_path())
+    service.work_in([_workspace(path)])
     try:
         completion = await service.complete(Snapshot(text, offset, path, language), invoked=False)
         rule = service.tiers[0].rule if service.tiers else None
         return completion, Gate(rule.name, rule.tau) if rule else None
     finally:
         await service.aclose()
+
+
+def _workspace(path: str) -> str:
+    """The folder that an editor would have open for a file: that of its repository or of its note, or its own."""
+    folders = Path(path).parents
+    marked = (folder for folder in folders if any((folder / name).exists() for name in (".git", ".egate")))
+    return str(next(marked, folders[0]))
 
 
 def _report(completion: Completion, document: Document, offset: int) -> dict[str, Any]:

@@ -30,8 +30,8 @@ _THOUGHT_END = re.compile(rf"\A.*</(?:{_TAGS})>", re.S)
 _FENCE = re.compile(r"^[ \t]*(```+|~~~+)[^\n`]*\n(.*?)(?:\n?^[ \t]*\1[ \t]*$|\Z)", re.S | re.M)
 _INLINE_FENCE = re.compile(r"\A\s*`([^`\n]+)`\s*\Z")
 _ONE_LINE_FENCE = re.compile(r"\A\s*```(?:[\w+#-]+[ \t])?([^`\n]+)```\s*\Z")
-_SPECIAL = re.compile(r"<\|(?:fim_\w+|endoftext|im_(?:start|end)|file_sep|repo_name|eot_id)\|>|<fim_\w+>|</?s>")
-SPECIAL_BYTES = re.compile(_SPECIAL.pattern.encode())
+SPECIAL = re.compile(r"<\|(?:fim_\w+|endoftext|im_(?:start|end)|file_sep|repo_name|eot_id)\|>|<fim_\w+>|</?s>")
+SPECIAL_BYTES = re.compile(SPECIAL.pattern.encode())
 _CHATTER = re.compile(
     r"\A\s*(?:sure|certainly|of course|okay|ok|here(?:'s| is| are)|the (?:missing|completed|following)|this is)\b"
     r"[^\n]*:[ \t]*\n+(?=\S|[ \t])",
@@ -60,7 +60,7 @@ def clean(reply: str, context: FimContext, hint: str = "") -> str:
     `hint` is the draft's line here: where the reply lost its indentation, it gets the draft's.
     """
     text = _unwrapped(reply.replace("\r\n", "\n").replace("\r", "\n"))
-    text = _SPECIAL.split(text)[0].replace(HOLE, "")
+    text = SPECIAL.split(text)[0].replace(HOLE, "")
     text = _reindented(text, context.prefix + context.suffix)
     text = _without_prefix(text, context)
     text = _without_suffix(text, context)
