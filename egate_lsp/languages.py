@@ -27,6 +27,12 @@ class Language:
     interpolated_quotes: tuple[str, ...] = ()
 
 
+COUNTED_CHARS = 100_000  # of the text before the cursor, in which quotes are counted
+_DEFINITIONS = (
+    "def ", "class ", "async def ", "@", "public ", "internal ", "private ", "func ", "fun ", "object ", "struct ",
+    "interface ", "enum ", "extension ", "namespace ",
+)  # fmt: skip
+
 _C_LIKE = Language()
 _SCRIPT = Language(raw_quotes=("`",), interpolated_quotes=("`",))
 _LANGUAGES: dict[str, Language] = {
@@ -108,8 +114,21 @@ def is_comment(line: str, language: str) -> bool:
 
 
 def is_inside_string(prefix: str, language: str) -> bool:
-    """True if the text ends inside a string of several lines, such as a docstring, as far as counting quotes tells."""
-    return any(prefix.count(quote) % 2 for quote in facts(language).raw_quotes if len(quote) > 1)
+    """True if the text ends inside a string of several lines, such as a docstring, as far as counting quotes tells.
+
+    Of a long text the end is counted, from a definition at the top level.
+    """
+    start = _last_definition(prefix, len(prefix) - COUNTED_CHARS)
+    return any(prefix.count(quote, start) % 2 for quote in facts(language).raw_quotes if len(quote) > 1)
+
+
+def _last_definition(text: str, before: int) -> int:
+    """Where the last definition at the top level after a blank line begins, before an offset; 0 if none does."""
+    position = before
+    while position > 0 and (position := text.rfind("\n\n", 0, position)) > 0:
+        if text.startswith(_DEFINITIONS, position + 2):
+            return position + 2
+    return 0
 
 
 def opens_block(line: str, language: str) -> bool:

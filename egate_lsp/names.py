@@ -34,17 +34,18 @@ def name_fault(before: str, line: str, after: str, language: str, *, complete: b
     if language != "python" or not (line.strip() or complete):
         return None
     for head, tail in ((before, after), python_block(before, after)):
-        text = head + line + tail
-        tree = _parsed(text) if len(text) <= MAX_BLOCK_CHARS else None
+        short = len(head) + len(line) + len(tail) <= MAX_BLOCK_CHARS
+        tree = _parsed(head + line + tail) if short else None
         if tree is not None:
             break
     else:
         return None
     number = head.count("\n") + 1
-    outside = before[: len(before) - len(head)] + after[len(tail) :]
     found = checker.Checker(tree).messages
-    if "import *" not in before:
-        for message in found:
+    unknown = [message for message in found if _is_undefined(message, number)]
+    if unknown and "import *" not in before:
+        outside = before[: len(before) - len(head)] + after[len(tail) :]
+        for message in unknown:
             if (fault := _undefined(message, number, outside, complete=complete)) is not None:
                 return fault
     if complete and (function := _function_around(tree, number)) is not None and _goes_on_below(function, number):
@@ -54,9 +55,11 @@ def name_fault(before: str, line: str, after: str, language: str, *, complete: b
     return ""
 
 
+def _is_undefined(message: messages.Message, number: int) -> bool:
+    return isinstance(message, messages.UndefinedName | messages.UndefinedLocal) and message.lineno >= number
+
+
 def _undefined(message: messages.Message, number: int, outside: str, *, complete: bool) -> str | None:
-    if not isinstance(message, messages.UndefinedName | messages.UndefinedLocal) or message.lineno < number:
-        return None
     name = str(message.message_args[0])
     if re.search(rf"\b{re.escape(name)}\b", outside):
         return None

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from egate_lsp.ahead import Ahead, following
+from egate_lsp.ahead import Ahead, Written, following
 from egate_lsp.config import Settings, resolve
 from egate_lsp.service import Service
 from egate_lsp.values import Completion, CompletionLine, Snapshot, Source
@@ -24,7 +24,8 @@ def places(document: str, text: str = "", *, pending: bool = False) -> list[str]
     completion = shown(text)
     if pending:
         completion = Completion(completion.lines, pending=True)
-    return [f"{at.text[: at.offset]}|{at.text[at.offset :]}" for at in following(snapshot, completion)]
+    there = [written.snapshot for written in following(snapshot, completion)]
+    return [f"{at.text[: at.offset]}|{at.text[at.offset :]}" for at in there]
 
 
 def test_after_the_shown_text_and_on_a_new_line_after_it() -> None:
@@ -52,7 +53,7 @@ async def test_drafts_in_turn_until_there_is_text() -> None:
         return document.text == "b"
 
     ahead = Ahead(draft, 0.0)
-    ahead.plan([Snapshot(text, 0) for text in "abc"])
+    ahead.plan([Written(Snapshot("", 0), text) for text in "abc"])
     await ahead.finished()
 
     assert asked == ["a", "b"]
@@ -72,9 +73,9 @@ async def test_the_same_plan_again_disturbs_nothing_and_another_ends_it() -> Non
         return True
 
     ahead = Ahead(draft, 0.0)
-    ahead.plan([Snapshot("a", 0)])
+    ahead.plan([Written(Snapshot("", 0), "a")])
     await started.wait()
-    ahead.plan([Snapshot("a", 0)])
+    ahead.plan([Written(Snapshot("", 0), "a")])
     assert (begun, ended) == (["a"], [])
 
     await ahead.stop()
@@ -185,7 +186,7 @@ async def test_what_is_drafted_ahead_has_ended_before_the_model_is_asked_for_wha
     try:
         await engine.complete(at("y = |\n"), invoked=False)  # opens the models
         engine._ahead = Ahead(endless, 0.0)
-        engine._ahead.plan([at("elsewhere|")])
+        engine._ahead.plan([Written(at("elsewhere|"), "")])
         await started.wait()
         real = engine._cascade.complete
 
