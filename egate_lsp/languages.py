@@ -116,19 +116,21 @@ def is_comment(line: str, language: str) -> bool:
 def is_inside_string(prefix: str, language: str) -> bool:
     """True if the text ends inside a string of several lines, such as a docstring, as far as counting quotes tells.
 
-    Of a long text the end is counted, from a definition at the top level.
+    Of a long text the end is counted, from a definition at the top level if one is to be found.
     """
     start = _last_definition(prefix, len(prefix) - COUNTED_CHARS)
     return any(prefix.count(quote, start) % 2 for quote in facts(language).raw_quotes if len(quote) > 1)
 
 
 def _last_definition(text: str, before: int) -> int:
-    """Where the last definition at the top level after a blank line begins, before an offset; 0 if none does."""
+    """Where the last definition at the top level after a blank line begins, before an offset; where none is near, how
+    far was looked."""
+    start = max(before - COUNTED_CHARS, 0)
     position = before
-    while position > 0 and (position := text.rfind("\n\n", 0, position)) > 0:
+    while (position := text.rfind("\n\n", start, max(position, start))) >= 0:
         if text.startswith(_DEFINITIONS, position + 2):
             return position + 2
-    return 0
+    return start
 
 
 def opens_block(line: str, language: str) -> bool:

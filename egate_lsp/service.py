@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from egate_lsp import context as contexts
 from egate_lsp import languages, outlines, triggers
 from egate_lsp.accounts import Accounts
-from egate_lsp.ahead import Ahead, following
+from egate_lsp.ahead import Ahead, Written, following
 from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.calibration import Calibration, shipped, tau_for
 from egate_lsp.cascade import Cascade, Policy
@@ -313,7 +313,7 @@ class Service:
         if self.settings.draft.ahead:
             self._ahead.plan(following(document, shown))
         if self._gathering.active:
-            self._renewing.plan([document])
+            self._renewing.plan([Written(document, "")])
 
     async def idle(self) -> None:
         """Wait until nothing is done any more that nobody has asked for yet."""

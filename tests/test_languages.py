@@ -17,7 +17,7 @@ LONG = "def f():\n    x = 1\n\n\n" * (COUNTED_CHARS // 10)
         ("'''One of the other kind, \"", True),
         (f'"""\nA docstring.\n\nclassic words\n"""\n{LONG}x', False),
         (f'"""\nA docstring.\n"""\n{LONG}def g():\n    """Begun', True),
-        (f"text = '''\n{'words ' * COUNTED_CHARS}", True),
+        (f"text = '''\n{'words ' * (COUNTED_CHARS // 4)}", True),
     ],
 )
 def test_inside_a_string_of_several_lines(prefix: str, inside: bool) -> None:
