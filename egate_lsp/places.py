@@ -46,14 +46,29 @@ class Place:
     kind: str
 
 
+def replay_files() -> list[SourceFile]:
+    """Two files each of Python, C and Lua, those of them that are here."""
+    stdlib = Path(sysconfig.get_path("stdlib"))
+    numpy = _package("numpy")
+    lua = [root / "editors" / "nvim" / "lua" / "egate" for root in _homes()]
+    candidates = [
+        SourceFile(stdlib / "textwrap.py", "python"),
+        SourceFile(numpy / "f2py" / "src" / "fortranobject.c", "c"),
+        *(SourceFile(folder / "init.lua", "lua") for folder in lua),
+        SourceFile(stdlib / "fractions.py", "python"),
+        SourceFile(numpy / "_core" / "include" / "numpy" / "random" / "libdivide.h", "c"),
+        *(SourceFile(folder / "ghost" / "own.lua", "lua") for folder in lua),
+    ]
+    return [candidate for candidate in candidates if candidate.path.is_file()]
+
+
 def source_files() -> list[SourceFile]:
     """One file each of Python, C and Lua, those of them that are here."""
     stdlib = Path(sysconfig.get_path("stdlib"))
     candidates = [
         SourceFile(stdlib / "textwrap.py", "python"),
         SourceFile(_package("numpy") / "f2py" / "src" / "fortranobject.c", "c"),
-        SourceFile(_package("egate_lsp") / "editors" / "nvim" / "lua" / "egate" / "init.lua", "lua"),
-        SourceFile(_package("egate_lsp").parent / "editors" / "nvim" / "lua" / "egate" / "init.lua", "lua"),
+        *(SourceFile(root / "editors" / "nvim" / "lua" / "egate" / "init.lua", "lua") for root in _homes()),
     ]
     found: dict[str, SourceFile] = {}
     for candidate in candidates:
@@ -139,6 +154,11 @@ def _indent(line: str) -> int:
 
 def _utf16(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
+
+
+def _homes() -> list[Path]:
+    """Where this project's plug-ins may be: in the installed package, or beside it in a checkout."""
+    return [_package("egate_lsp"), _package("egate_lsp").parent]
 
 
 def _package(name: str) -> Path:

@@ -443,8 +443,14 @@ class Service:
                 self._forget(path)
 
     def stats(self) -> dict[str, float]:
-        """Counts since the start, and rates derived from them."""
-        return self._metrics.as_dict()
+        """Counts since the start, and rates derived from them. `computed_*`: by all models of this machine, whether it
+        was shown or not; see `EngineProcess.totals`."""
+        engines = [tier.model.totals for tier in self.tiers if isinstance(tier.model, EngineProcess)]
+        return self._metrics.as_dict() | {
+            "computed_jobs": sum(totals["jobs"] for totals in engines),
+            "computed_prompt_tokens": sum(totals["evaluated_tokens"] for totals in engines),
+            "computed_tokens": sum(totals["generated_tokens"] for totals in engines),
+        }
 
     def today(self) -> Usage:
         """What was shown and asked today, by all of the user's servers."""

@@ -61,6 +61,11 @@ RINGS: list[set[str]] = [
     {"evaluation.sandbox", "evaluation.crossfile"},
     {"evaluation.verdicts"},
     {"evaluation.metered"},
+    {"evaluation.typing_script", "evaluation.latency_figures", "evaluation.process_load", "evaluation.llama_vim",
+     "evaluation.raw_client"},
+    {"evaluation.tools"},
+    {"evaluation.egate_tool", "evaluation.peer_tool", "evaluation.player"},
+    {"evaluation.latency_bench"},
     {"evaluation.outcomes"},
     {"evaluation.rules", "evaluation.server_gate"},
     {"evaluation.context_bench", "evaluation.gate_bench", "evaluation.tier_bench", "evaluation.calibrating"},
@@ -73,7 +78,7 @@ RINGS: list[set[str]] = [
     {"cli.spans", "cli.settings", "cli.config_file", "cli.probe"},
     {"cli.bench_tiers"},
     {"cli.bench_gate"},
-    {"cli.bench_served", "cli.bench_context"},
+    {"cli.bench_served", "cli.bench_context", "cli.bench_latency"},
     {"cli.serve", "cli.ledger", "cli.stats", "cli.complete", "cli.models", "cli.doctor", "cli.bench", "cli.calibrate"},
     {"cli.demo"},
     {"__main__"},
@@ -101,7 +106,7 @@ OWNERS = {
     "tomlkit": {"cli.config_file"},
     "pygls": {"server", "protocol", "client", "progress", "asking"},
     "lsprotocol": {"server", "protocol", "client", "progress", "lsp_values", "asking"},
-    "httpx2": {"models.sources", "models.connection"},
+    "httpx2": {"models.sources", "models.connection", "evaluation.peer_tool"},
     "keyring": {"models.keys"},
     "xllamacpp": {"models.local_server_worker"},
     "pydantic": {"config"},
@@ -121,6 +126,7 @@ PURE = {
     "models.wrapped", "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
     "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
     "suggestions", "secret_scan", "editor_options", "snippet_choice",
+    "evaluation.latency_figures", "evaluation.llama_vim",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -313,3 +313,18 @@ async def test_nothing_is_read_ahead_where_the_user_does_not_want_it(make) -> No
     await engine.read_all()
     assert await read_soon(engine, "long") == {"unread_tokens": 90}
     await engine.aclose()
+
+
+async def test_all_that_is_computed_is_counted_once(make) -> None:
+    """By cancelled jobs and by reading ahead too."""
+    engine = make()
+    await text_of(engine)
+    await read_soon(engine, "long")
+    await engine.read_all()
+    stream = engine.generate(FimContext("endless", ""), Limits())
+    await anext(stream)
+    await stream.aclose()
+    await text_of(engine)  # waits until the cancelled one has ended
+
+    assert engine.totals == {"jobs": 5.0, "evaluated_tokens": 9.0, "generated_tokens": 2.0 + 1.0 + 2.0}
+    await engine.aclose()

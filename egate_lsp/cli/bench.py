@@ -13,6 +13,7 @@ from rich.console import Console
 
 from egate_lsp.cli import bench_context
 from egate_lsp.cli.bench_gate import gate
+from egate_lsp.cli.bench_latency import latency
 from egate_lsp.cli.bench_served import served
 from egate_lsp.cli.settings import load, set_option
 from egate_lsp.errors import ConfigError
@@ -181,4 +182,5 @@ def first(*, paths: Sequence[Path], limit: int, seed: int, overrides: Sequence[s
 
 bench.add_command(bench_context.context)
 bench.add_command(gate)
+bench.add_command(latency)
 bench.add_command(served)

@@ -37,7 +37,7 @@ def load(overrides: Sequence[str] = (), defaults: dict[str, Any] | None = None) 
     """
     table, problems = read_user_file()
     settings, found = resolve(
-        [("command", defaults or {}), (f"user file {user_file()}", table), ("--set", _table(overrides))]
+        [("command", defaults or {}), (f"user file {user_file()}", table), ("--set", table_of(overrides))]
     )
     problems += found
     for problem in problems:
@@ -53,7 +53,12 @@ def problems_of_user_file() -> list[Problem]:
     return problems + resolve([(f"user file {user_file()}", table)])[1]
 
 
-def _table(overrides: Sequence[str]) -> dict[str, Any]:
+def table_of(overrides: Sequence[str]) -> dict[str, Any]:
+    """The overrides as a settings table.
+
+    Raises:
+        ConfigError: one is not of the form KEY=VALUE, or would show a key.
+    """
     result: dict[str, Any] = {}
     for override in overrides:
         key, equals, value = override.partition("=")

@@ -123,6 +123,8 @@ class EngineProcess:
 
     Attributes:
         info: what the worker told when the model was loaded: vocabulary, fim, trained_context, threads, load_ms.
+        totals: what was computed since the start: jobs, evaluated_tokens, generated_tokens; by cancelled jobs and by
+            reading ahead too.
         on_progress: called whenever a part of a prompt is about to be evaluated.
     """
 
@@ -163,6 +165,7 @@ class EngineProcess:
         self._jobs = 0
         self._failure: ModelLoadError | None = None
         self._usage: dict[str, float] = {}
+        self.totals: dict[str, float] = {"jobs": 0.0, "evaluated_tokens": 0.0, "generated_tokens": 0.0}
         self._closed = False
         self.info: dict[str, Any] = {}
         self.on_progress: Callable[[], None] = lambda: None
@@ -426,9 +429,12 @@ class EngineProcess:
             self._take_usage(event, limits)
 
     def _take_usage(self, event: dict[str, Any], limits: Limits) -> None:
+        usage = event.get("usage", {})
+        self.totals["jobs"] += 1
+        for name in ("evaluated_tokens", "generated_tokens"):
+            self.totals[name] += usage.get(name, 0.0)
         if not limits.max_tokens:
             return  # what is read ahead is not part of a generation
-        usage = event.get("usage", {})
         self._usage = {key: value for key, value in usage.items() if isinstance(value, int | float)}
 
     async def _died(self, child: _Child) -> None:

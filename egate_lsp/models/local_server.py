@@ -13,6 +13,7 @@ from egate_lsp.errors import TargetUnavailable
 from egate_lsp.models.engine_process import default_threads
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 START_PATIENCE_S = 120.0
@@ -26,10 +27,18 @@ class LocalServer:
         base_url: ends in /v1; set on entering.
     """
 
-    def __init__(self, path: Path, *, context_tokens: int = 4096, threads: int | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        context_tokens: int = 4096,
+        threads: int | None = None,
+        options: Mapping[str, int] | None = None,
+    ) -> None:
+        """`options`: further fields of llama.cpp's `common_params`, by name."""
         self._command = (
             sys.executable, "-P", "-m", "egate_lsp.models.local_server_worker",
-            str(path), str(context_tokens), str(threads or default_threads()),
+            str(path), str(context_tokens), str(threads or default_threads()), json.dumps(dict(options or {})),
         )  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
         self.base_url = ""

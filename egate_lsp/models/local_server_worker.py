@@ -1,4 +1,5 @@
-"""The local target's own process: `python -m egate_lsp.models.local_server_worker MODEL N_CTX THREADS`.
+"""The local target's own process: `python -m egate_lsp.models.local_server_worker MODEL N_CTX THREADS OPTIONS`, the
+options as a JSON object of further parameters.
 
 Runs xllamacpp's llama-server on a free loopback port, prints one JSON line with its address or its error, and ends
 when its standard input closes, so it never outlives whoever started it.
@@ -20,7 +21,7 @@ def main() -> None:
         outgoing.write(json.dumps(message) + "\n")
         outgoing.flush()
 
-    path, context_tokens, threads = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
+    path, context_tokens, threads, options = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
     try:
         import xllamacpp
     except ImportError:
@@ -32,6 +33,8 @@ def main() -> None:
     params.n_parallel = 1
     params.cpuparams.n_threads = threads
     params.cpuparams_batch.n_threads = threads
+    for name, value in options.items():
+        setattr(params, name, value)
     try:
         server = xllamacpp.Server(params)
     except RuntimeError as error:

@@ -1,0 +1,254 @@
+"""`egate-lsp bench latency`: from keystroke to text, beside llama.cpp's server driven as llama.vim drives it."""
+
+from __future__ import annotations
+
+import asyncio
+import datetime as dt
+import json
+import os
+import platform
+import sys
+from contextlib import AsyncExitStack
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import psutil
+from rich.console import Console
+from rich.table import Table
+
+from egate_lsp import __version__, languages, places
+from egate_lsp.cli.bench_gate import bars, weights_hash
+from egate_lsp.cli.settings import load, set_option, table_of
+from egate_lsp.errors import ConfigError
+from egate_lsp.evaluation.typing_script import GAP_MS
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from egate_lsp.config import Settings
+    from egate_lsp.evaluation.latency_bench import Replay
+    from egate_lsp.evaluation.player import Task
+
+SCRIPTED = "scripted:"
+BUSY = 0.5  # load of the machine before the run, above which its times say little
+PACKAGES = ("llama-cpp-python", "xllamacpp", "numpy", "pygls")
+
+
+@click.command("latency")
+@click.option(
+    "--replay",
+    "files",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Write this file again; may be given again. Without it: six files of three languages that are here anyway.",
+)
+@click.option("--against", metavar="URL", help="A llama-server that runs already, in place of one that is started.")
+@click.option("--no-peer", is_flag=True, help="egate-lsp alone.")
+@click.option("--limit", default=240, show_default=True, type=click.IntRange(8), help="Characters typed in each file.")
+@click.option("--seed", default=7, show_default=True, help="Of what is typed, and how.")
+@click.option(
+    "--gap-ms", default=round(GAP_MS), show_default=True, type=click.FloatRange(20, 5000),
+    help="Mean time between the keys of a burst; 231: 52 words a minute (Dhakal et al., CHI 2018).",
+)  # fmt: skip
+@click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@set_option
+def latency(
+    *,
+    files: Sequence[Path],
+    against: str | None,
+    no_peer: bool,
+    limit: int,
+    seed: int,
+    gap_ms: float,
+    json_file: Path | None,
+    overrides: Sequence[str],
+) -> None:
+    """Replay the writing of real files key by key, and time each reply: egate-lsp as an editor drives it, and beside
+    it, in turns, llama.cpp's server on the same weights as llama.vim asks it.
+
+    Parts of each file are taken out and typed again in real time, with slips, jumps, and pauses in which what is shown
+    is accepted if the file says the same. docs/latency.md tells how, and what each figure means.
+    """
+    settings = load(overrides)
+    tasks = _tasks(files, limit, seed)
+    if no_peer and against:
+        raise ConfigError("--against and --no-peer contradict each other.", hint="Leave one out.")
+    scripted = settings.draft.model.startswith(SCRIPTED)
+    if scripted and not no_peer and not against:
+        raise ConfigError("A script is no model that a server could run.", hint="Give --no-peer or --against URL.")
+    frame = _frame(settings, seed=seed, gap_ms=gap_ms, limit=limit)
+    console = Console(stderr=True)
+    if frame["load_before"] > BUSY:
+        console.print(f"This machine is busy (load {frame['load_before']:.1f}): its times say little.", style="yellow")
+
+    def keep(replay: Replay) -> None:
+        if json_file is not None:
+            json_file.write_text(json.dumps(frame | replay.result(), indent=1), encoding="utf-8")
+
+    with bars(console) as progress:
+        replay = asyncio.run(
+            _replay(settings, overrides, tasks, against=against, peer=not no_peer, scripted=scripted, seed=seed,
+                    gap_ms=gap_ms, progress=progress, keep=keep)
+        )  # fmt: skip
+    keep(replay)
+    _show(frame | replay.result(), Console(width=None if sys.stdout.isatty() else 120))
+
+
+async def _replay(
+    settings: Settings,
+    overrides: Sequence[str],
+    tasks: Sequence[Task],
+    *,
+    against: str | None,
+    peer: bool,
+    scripted: bool,
+    seed: int,
+    gap_ms: float,
+    progress: Callable[[str, int, int], None],
+    keep: Callable[[Replay], None],
+) -> Replay:
+    from egate_lsp.evaluation import latency_bench as bench
+    from egate_lsp.evaluation.latency_bench import Replay
+    from egate_lsp.models import store
+
+    replay, draft = Replay(), settings.draft
+    path = None if scripted else store.locate(draft.model, settings.models)
+
+    async def measure() -> None:
+        if path is not None:
+            speed = await bench.bare_speed(path, threads=draft.threads, context_tokens=draft.context_tokens)
+            replay.speeds.append(speed)
+
+    await measure()
+    async with AsyncExitStack() as stack:
+        tools: list[Any] = [await stack.enter_async_context(bench.egate(table_of(overrides)))]
+        if against:
+            tools.append(await stack.enter_async_context(bench.peer_at(against, seed=seed)))
+        elif peer and path is not None:
+            tools.append(await stack.enter_async_context(bench.peer(path, threads=draft.threads, seed=seed)))
+        await bench.run(
+            tools, tasks, replay, seed=seed, gap_ms=gap_ms, progress=progress, after_file=lambda: keep(replay)
+        )
+    await measure()
+    return replay
+
+
+def _tasks(files: Sequence[Path], limit: int, seed: int) -> list[Task]:
+    from egate_lsp.evaluation import player, typing_script
+
+    named = [(path, languages.by_path(path.name)) for path in files]
+    if not files:
+        named = [(source.path, source.language) for source in places.replay_files()]
+    texts = []
+    for path, language in named:
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{path} cannot be read: {error}.", hint="Name text files in UTF-8.") from error
+        texts.append((path.name, language, text.replace("\r\n", "\n")))
+
+    found = player.tasks(texts, lambda text, language: typing_script.choose(text, language, limit, seed=seed))
+    if not found:
+        raise ConfigError("There is nothing to write in those files.", hint="Name source files with some code.")
+    return found
+
+
+def _frame(settings: Settings, *, seed: int, gap_ms: float, limit: int) -> dict[str, Any]:
+    """What the figures were taken on."""
+    model = settings.draft.model
+    return {
+        "date": dt.datetime.now(tz=dt.UTC).isoformat(timespec="seconds"),
+        "machine": {
+            "system": f"{platform.system()} {platform.machine()}",
+            "cpu": _cpu(),
+            "cores": psutil.cpu_count(logical=False),
+            "memory_gb": round(psutil.virtual_memory().total / 2**30, 1),
+        },
+        "load_before": os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0,
+        "versions": {"egate-lsp": __version__, "python": platform.python_version()} | _versions(),
+        "model": model,
+        "model_sha256": None if model.startswith(SCRIPTED) else weights_hash(model, settings),
+        "threads": settings.draft.threads,
+        "seed": seed,
+        "gap_ms": gap_ms,
+        "limit": limit,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def _cpu() -> str:
+    """The processor's name, as far as the system tells."""
+    try:
+        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor()
+
+
+_ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
+    ("all keys answered, p50 ms", ("p50_ms",), ".0f"),
+    ("  p95 ms", ("p95_ms",), ".0f"),
+    ("  p99 ms", ("all", "p99_ms"), ".0f"),
+    ("fresh while typing, p50 ms", ("fresh_p50_ms",), ".0f"),
+    ("  p95 ms", ("fresh_p95_ms",), ".0f"),
+    ("  p50 ms, had none been overtaken", ("kinds", "fresh", "p50_all_ms"), ".0f"),
+    ("  p95 ms, had none been overtaken", ("kinds", "fresh", "p95_all_ms"), ".0f"),
+    ("typed through, p50 ms", ("kinds", "type-through", "p50_ms"), ".1f"),
+    ("after a jump, p50 ms", ("kinds", "jump", "p50_ms"), ".0f"),
+    ("first in a file, p50 ms", ("cold_ms",), ".0f"),
+    ("keys", ("keys",), ".0f"),
+    ("  overtaken by the next", ("all", "superseded"), ".0f"),
+    ("  with text shown", ("share_with_text",), ".0%"),
+    ("characters saved", ("chars_saved",), ".0f"),
+    ("  of texts within a second", ("chars_saved_in_time",), ".0f"),
+    ("  of characters written", ("chars_written",), ".0f"),
+    ("prompt tokens evaluated", ("prompt_tokens",), ".0f"),
+    ("  per key", ("prompt_tokens_per_key",), ".1f"),
+    ("tokens decoded per key", ("decoded_tokens_per_key",), ".1f"),
+    ("  decoded and never shown", ("decoded_never_shown",), ".0f"),
+    ("target requests per 1,000 characters", ("target_requests_per_1000_chars",), ".1f"),
+    ("  tokens per 1,000 characters", ("target_tokens_per_1000_chars",), ".0f"),
+    ("CPU seconds", ("cpu_s",), ".1f"),
+    ("peak memory, MB", ("peak_rss_mb",), ".0f"),
+    ("fresh over the engine's own time", ("floor_ratio",), ".2f"),
+)
+
+
+def _show(result: dict[str, Any], console: Console) -> None:
+    tools = [name for name in ("egate", "peer") if name in result]
+    table = Table(title=f"{len(result['files'])} files, model {result['model']}, {result['machine']['cpu']}")
+    table.add_column("")
+    for name in tools:
+        table.add_column({"egate": "egate-lsp", "peer": "llama.vim + llama-server"}[name], justify="right")
+    if len(tools) == 2:
+        table.add_column("ratio", justify="right")
+    for words, path, form in _ROWS:
+        values = [_value(result[name], path) for name in tools]
+        cells = ["-" if value is None else format(value, form) for value in values]
+        if len(values) == 2:
+            one, other = values
+            cells.append(f"{one / other:.2f}" if one is not None and other else "-")
+        table.add_row(words, *cells)
+    console.print(table)
+
+
+def _value(figures: dict[str, Any], path: Sequence[str]) -> float | None:
+    found: Any = figures
+    for name in path:
+        found = found.get(name)
+        if found is None:
+            return None
+    return float(found)

@@ -1,0 +1,144 @@
+"""egate-lsp as a replay drives it: the real server, and what VS Code's client does with it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from egate_lsp.evaluation.latency_figures import Work
+from egate_lsp.evaluation.process_load import Load
+from egate_lsp.evaluation.tools import Answer
+
+if TYPE_CHECKING:
+    from egate_lsp.evaluation.raw_client import RawClient
+    from egate_lsp.evaluation.typing_script import Step
+
+AUTOMATIC = 2
+LONGEST_SETTLING_S = 30.0
+
+
+class EgateTool:
+    """A `Tool`.
+
+    Attributes:
+        late, late_used: answers of a target that came after the deadline, and those of them that were shown later.
+    """
+
+    name = "egate"
+
+    def __init__(self, client: RawClient) -> None:
+        self._client = client
+        self._load = Load(client.pid)
+        self._uri = ""
+        self._version = 0
+        self._opened = 0
+        self._before = ""
+        self._request = 0
+        self._running: Answer | None = None
+        self._last: tuple[str, str] = ("", "")  # what was shown last, and the id of the item
+        self._shown_tokens = 0.0
+        self.late = 0
+        self.late_used = 0
+
+    async def open(self, name: str, language: str, text: str) -> None:
+        self._opened += 1
+        self._uri, self._version, self._before = f"file:///egate-replay/{self._opened}/{name}", 0, text
+        item = {"uri": self._uri, "languageId": language, "version": 0, "text": text}
+        self._client.notify("textDocument/didOpen", {"textDocument": item})
+
+    def press(self, step: Step, document: str) -> Answer:
+        answer = Answer()
+        overtaken = self._running is not None and self._running.at is None
+        before, self._before = self._before, document
+        if step.removed or step.inserted:
+            self._version += 1
+            spot = {"start": _position(before, step.offset - step.removed), "end": _position(before, step.offset)}
+            self._client.notify(
+                "textDocument/didChange",
+                {
+                    "textDocument": {"uri": self._uri, "version": self._version},
+                    "contentChanges": [{"range": spot, "text": step.inserted}],
+                },
+            )
+        if overtaken:
+            self._client.cancel(self._request)
+        text, item = self._last
+        if step.kind == "accept" and step.inserted == text and item:
+            command = {"command": "egate.accepted", "arguments": [item]}
+            self._client.ask("workspace/executeCommand", command, lambda _reply: None)
+        expected = text[len(step.inserted) :] if not step.removed and text.startswith(step.inserted) else ""
+        self._last = ("", "")
+        self._running = answer
+        self._request = self._client.ask(
+            "textDocument/inlineCompletion",
+            {
+                "textDocument": {"uri": self._uri},
+                "position": _position(document, step.cursor),
+                "context": {"triggerKind": AUTOMATIC},
+            },
+            lambda message: self._replied(answer, message, expected),
+        )
+        return answer
+
+    def leave(self) -> None:
+        """Nothing: an editor that uses LSP tells nothing."""
+
+    async def close(self) -> None:
+        self._client.notify("textDocument/didClose", {"textDocument": {"uri": self._uri}})
+
+    async def settle(self) -> None:
+        await self._load.settle(LONGEST_SETTLING_S)
+
+    async def work(self) -> Work:
+        counted = (await self._client.call("egate/statistics", {}))["session"]
+        cpu_s = self._load.look()
+        return Work(
+            prompt_tokens=counted["computed_prompt_tokens"],
+            decoded_tokens=counted["computed_tokens"],
+            shown_tokens=self._shown_tokens,
+            cpu_s=cpu_s,
+            peak_rss_mb=self._load.peak_rss_mb,
+            target_requests=counted["requests"],
+            target_tokens=counted["target_prompt_tokens"] + counted["target_completion_tokens"],
+            target_wasted=max(self.late - self.late_used, 0),
+        )
+
+    def _replied(self, answer: Answer, message: dict[str, Any], expected: str) -> None:
+        if answer is not self._running or "error" in message:
+            return  # overtaken: the reply is of no use to anybody
+        items = message["result"]["items"]
+        text = items[0]["insertText"] if items else ""
+        answer.arrive(text)
+        key = items[0]["command"]["arguments"][0] if items else None
+        self._last = (text, key or "")
+        params: dict[str, Any] = {"textDocument": {"uri": self._uri}}
+        if key is not None:
+            params["id"] = key
+        new = bool(text) and text != expected
+        self._client.ask("egate/explain", params, lambda told: self._explained(answer, told, new=new))
+
+    def _explained(self, answer: Answer, message: dict[str, Any], *, new: bool) -> None:
+        told = message.get("result") or {}
+        timing, stats = told.get("timing_ms", {}), told.get("stats", {})
+        tokens = sum(len(line["tokens"]) for line in told.get("lines", ()))
+        outcomes = [request["outcome"] for request in told.get("requests", ())]
+        self.late += outcomes.count("late")
+        self.late_used += outcomes.count("cached")
+        answer.reused = bool(told) and "draft" not in timing
+        answer.evaluated = stats.get("evaluated_tokens", 0.0)
+        answer.decoded = 0.0 if answer.reused else float(tokens)
+        if new:
+            self._shown_tokens += tokens
+        answer.known.set()
+
+
+def _position(text: str, offset: int) -> dict[str, int]:
+    """LSP's, in code points."""
+    return {"line": text.count("\n", 0, offset), "character": offset - text.rfind("\n", 0, offset) - 1}
+
+
+async def wait_for_details(answer: Answer) -> None:
+    """Until what is told after a reply is known; at once for one that never came."""
+    if answer.at is not None:
+        async with asyncio.timeout(LONGEST_SETTLING_S):
+            await answer.known.wait()
