@@ -129,9 +129,14 @@ async def peer(path: Path, *, threads: int | None, seed: int) -> AsyncIterator[L
 
 @asynccontextmanager
 async def peer_at(base_url: str, *, seed: int) -> AsyncIterator[LlamaVim]:
-    """A server that runs already; its processes are not measured."""
+    """A server that runs already; its processes are not measured.
+
+    Raises:
+        EgateError: it does not answer.
+    """
     tool = LlamaVim(base_url, None, seed=seed)
     try:
+        await tool.check()
         yield tool
     finally:
         await tool.aclose()

@@ -63,9 +63,17 @@ class LlamaVim:
             self._ticking = asyncio.create_task(self._tick(), name="llama.vim ring")
         asyncio.get_running_loop().call_later(ENTER_S, self._pick_here)
 
+    async def check(self) -> None:
+        """See that the server is there.
+
+        Raises:
+            EgateError: it is not, or it cannot fill a hole.
+        """
+        await self._start(self._warm())
+        self._raise()
+
     def press(self, step: Step, document: str) -> Answer:
-        if self._failure is not None:
-            raise EgateError(f"The server for comparison failed: {self._failure}.") from self._failure
+        self._raise()
         self._inserting = True
         self._modified = self._modified or bool(step.inserted or step.removed)
         self._lines = document.split("\n")
@@ -90,6 +98,7 @@ class LlamaVim:
     async def settle(self) -> None:
         while self._tasks or self._retry is not None:  # noqa: ASYNC110  # tasks and timer give rise to each other
             await asyncio.sleep(llama_vim.RETRY_S)
+        self._raise()
         if self._load is not None:
             await self._load.settle(LONGEST_SETTLING_S)
 
@@ -225,15 +234,25 @@ class LlamaVim:
         for reply in [reply for reply in self._unshown if reply.endswith(content)]:
             self._shown_tokens += self._unshown.pop(reply)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
+    def _start(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(self._guarded(work))
         self._tasks.add(task)
-        task.add_done_callback(self._ended)
+        task.add_done_callback(self._tasks.discard)
+        return task
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            self._failure = error if isinstance(error, Exception) else None
+    async def _guarded(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except (httpx2.HTTPError, ValueError) as error:
+            self._failure = error
+            self._reply()  # nobody need wait; the next step raises
+
+    def _raise(self) -> None:
+        if self._failure is not None:
+            raise EgateError(
+                f"The server for comparison failed: {self._failure}.",
+                hint="It must be llama.cpp's, with a model that fills holes (/infill).",
+            ) from self._failure
 
     async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
         response = await self._http.post(self._url, json=body)
