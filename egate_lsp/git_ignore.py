@@ -24,13 +24,17 @@ class GitIgnore:
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[_Stamp, pathspec.GitIgnoreSpec | None]] = {}
+        # The user's file for all repositories.
+        self._own = os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "git", "ignore")
 
-    def ignores(self, path: str, top: str = "") -> bool:
+    def ignores(self, path: str, top: str = "", *, folder: bool = False) -> bool:
         """Is the file ignored by a repository that holds it, or by a .gitignore in the workspace folder `top` or below?
 
-        `path` and `top` are absolute and without links; without a `top` every repository counts.
+        `path` and `top` are absolute and without links; without a `top` every repository counts. `folder`: the path is
+        that of a folder, and all below it is meant.
         """
-        parts = Path(path).parts
+        # What stands in a folder is ignored with it, whatever its name.
+        parts = (*Path(path).parts, "") if folder else Path(path).parts
         if ".git" in parts[:-1]:
             return True
         folders = [str(Path(*parts[:count])) for count in range(1, len(parts))]
@@ -47,7 +51,7 @@ class GitIgnore:
             sources.append((depth, os.path.join(folders[depth], ".gitignore")))
             # parts[depth + 1] stands in folders[depth]; all but the last are folders themselves.
             slash = "/" if depth + 2 < len(parts) else ""
-            if self._verdict(sources, parts[: depth + 2], slash):
+            if parts[depth + 1] and self._verdict(sources, parts[: depth + 2], slash):
                 return True
         return False
 
@@ -64,20 +68,15 @@ class GitIgnore:
                 return matched
         return False
 
-    @staticmethod
-    def _own() -> str:
-        """The user's file for all repositories."""
-        return os.path.join(os.environ.get("XDG_CONFIG_HOME") or os.path.expanduser("~/.config"), "git", "ignore")
-
     def _outer_files(self, root: str) -> list[str]:
         """Of the lowest rank first: the user's own, then the repository's private one."""
-        return [self._own(), os.path.join(root, ".git", "info", "exclude")]
+        return [self._own, os.path.join(root, ".git", "info", "exclude")]
 
     def _spec(self, file: str) -> pathspec.GitIgnoreSpec | bool | None:
         """The file's patterns; None if there is no such file, True if it is there and cannot be used."""
         try:
             # git does not follow links to a .gitignore either. The user's own file is the user's affair.
-            found = os.stat(file) if file == self._own() else os.lstat(file)
+            found = os.stat(file) if file == self._own else os.lstat(file)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError:

@@ -50,14 +50,14 @@ class Terms:
     def __init__(self, settings: Settings, consents: Consents) -> None:
         self._privacy, self._policy = settings.privacy, settings.policy
         self._consents = consents
-        self._never_send = _spec(settings.privacy.never_send)
-        self._globs = [(_spec([glob]), mode) for glob, mode in settings.policy.globs.items()]
+        self._never_send = patterns_of(settings.privacy.never_send)
+        self._globs = [(patterns_of([glob]), mode) for glob, mode in settings.policy.globs.items()]
         self._git = GitIgnore()
         self.folders: tuple[str, ...] = ()
 
     def names_a_secret(self, path: str) -> bool:
         """True if privacy.never_send matches the path, or the file that it leads to by links."""
-        return bool(path) and any(_matches(self._never_send, name) for name in {path, os.path.realpath(path)})
+        return bool(path) and any(matches(self._never_send, name) for name in {path, os.path.realpath(path)})
 
     def permission(self, path: str, language: str) -> Permission:
         """May the text of this document leave? `path` as the editor names it; "" for text without a file."""
@@ -88,7 +88,7 @@ class Terms:
 
     def _mode(self, path: str, real: str, language: str) -> tuple[Mode, str]:
         policy = self._policy
-        matching = {mode for spec, mode in self._globs if _matches(spec, path) or _matches(spec, real)}
+        matching = {mode for spec, mode in self._globs if matches(spec, path) or matches(spec, real)}
         if matching:
             return next(mode for mode in STRICTEST_FIRST if mode in matching), "policy.globs"
         inside = [
@@ -103,17 +103,19 @@ class Terms:
         return policy.target, "policy.target"
 
 
-def _spec(patterns: Sequence[str]) -> pathspec.GitIgnoreSpec:
-    return pathspec.GitIgnoreSpec.from_lines(patterns)
+def patterns_of(lines: Sequence[str]) -> pathspec.GitIgnoreSpec:
+    """Patterns as in a .gitignore."""
+    return pathspec.GitIgnoreSpec.from_lines(lines)
 
 
-def _matches(spec: pathspec.GitIgnoreSpec, path: str) -> bool:
-    """As written and in lower case: on some systems `.ENV` is `.env`. A query behind the name is none of it."""
+def matches(patterns: pathspec.GitIgnoreSpec, path: str) -> bool:
+    """Does a pattern match, as written or in lower case? On some systems `.ENV` is `.env`. A query behind
+    the name is none of it."""
     name = path.replace("\\", "/")
     if _SCHEME.match(name):
         name = re.split(r"[?#]", name.partition(":")[2])[0]
     name = name.lstrip("/")
-    return bool(name) and (spec.match_file(name) or spec.match_file(name.lower()))
+    return bool(name) and (patterns.match_file(name) or patterns.match_file(name.lower()))
 
 
 def _is_within(path: str, folder: str) -> bool:

@@ -14,7 +14,8 @@ RINGS: list[set[str]] = [
     {"languages"},
     {"snippets"},
     {
-        "models.presets",
+        "models.presets", "child", "workspace", "workspace.words", "workspace.questions", "workspace.imports",
+        "workspace.postings",
         "egate_lsp", "values", "errors", "files", "status",
     },
     {
@@ -22,6 +23,7 @@ RINGS: list[set[str]] = [
         "records", "stats_words",
         "cache", "metrics", "debounce", "ahead",
         "outline", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
+        "workspace.alignment", "workspace.excerpts",
         "menu", "render", "models", "models.fim", "progress", "editor_options", "git_ignore", "consent", "secret_scan",
     },
     {
@@ -34,14 +36,14 @@ RINGS: list[set[str]] = [
     },
     {
         "stats_html", "stats_terminal", "ledger", "syntax", "windows", "models.connection", "terms", "snippet_choice",
-        "project_note",
+        "project_note", "workspace.chunks",
     },
-    {"budget", "outlines", "guard", "explain_view", "names", "pace"},
-    {"accounted", "chronicle", "assess", "pace_file"},
+    {"workspace.index", "workspace.scan", "budget", "outlines", "guard", "explain_view", "names", "pace"},
+    {"accounted", "chronicle", "assess", "pace_file", "workspace.folder", "workspace.client"},
     {
         "accounts", "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
         "explain_html", "explain_terminal", "explain_text",
-        "gathering",
+        "gathering", "workspace.worker",
     },
     {"models.probing"},
     {
@@ -68,11 +70,15 @@ RINGS: list[set[str]] = [
     {"evaluation.latency_bench"},
     {"evaluation.outcomes"},
     {"evaluation.rules", "evaluation.server_gate"},
-    {"evaluation.context_bench", "evaluation.gate_bench", "evaluation.tier_bench", "evaluation.calibrating"},
+    {
+        "evaluation.packages", "evaluation.context_bench", "evaluation.gate_bench", "evaluation.tier_bench",
+        "evaluation.calibrating",
+    },
     {
         "evaluation.gate_report", "evaluation.context_report", "evaluation.engine_overhead",
         "evaluation.server_overhead", "evaluation.bare_loop",
         "evaluation.startup", "evaluation.repair_cost", "evaluation.first_text", "evaluation.fault_alarms",
+        "evaluation.index_load",
     },
     {"cli"},
     {"cli.spans", "cli.settings", "cli.config_file", "cli.probe"},
@@ -98,6 +104,7 @@ OWNERS = {
         "evaluation.server_gate",
         "evaluation.tier_bench",
         "evaluation.calibrating",
+        "workspace.postings",
     },
     "tree_sitter": {"syntax", "tree_triggers", "tree_outline"},
     "pyflakes": {"names"},
@@ -123,6 +130,8 @@ PURE = {
     "triggers", "merge", "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration",
     "outline", "tree_outline", "line_outline", "outlines", "windows",
     "feedback", "framing",
+    "workspace.words", "workspace.questions", "workspace.imports", "workspace.postings", "workspace.alignment",
+    "workspace.excerpts", "workspace.chunks", "workspace.index",
     "models.wrapped", "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
     "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
     "suggestions", "secret_scan", "editor_options", "snippet_choice",

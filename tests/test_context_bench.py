@@ -98,7 +98,7 @@ def test_ways_are_each_alone_and_all_but_each() -> None:
     found = {way.name: way.sources for way in ways(("definition", "import"))}
 
     assert found[LINES] == found[SYNTAX] == ()
-    assert found[ALL] == ("definition", "import")
+    assert found[ALL] == found[f"{ALL}, {SYNTAX}"] == ("definition", "import")
     assert found["only import"] == found["all but definition"] == ("import",)
     assert {way.name for way in ways(())} == {LINES, SYNTAX}
 
@@ -117,7 +117,7 @@ def bench(answers: dict[str, str], tmp_path: Path) -> tuple[Bench, ScriptedModel
 async def test_no_way_is_shown_more_than_the_others(package: Path, tmp_path: Path, chars: int) -> None:
     one, _ = bench({}, tmp_path)
     for hole in [*holes(package)[0], *holes(package)[1]]:
-        for way in (Way(LINES, syntax=False), Way(SYNTAX)):
+        for way in (Way(LINES), Way(SYNTAX, syntax=True)):
             context = await one.context(hole, way, chars)
             assert len(context.shown) + len(context.suffix) <= chars
             assert hole.before.endswith(context.prefix)
@@ -216,8 +216,8 @@ async def test_snippets_take_their_share_of_the_same_budget(package: Path, tmp_p
 
     rows = {row["name"]: row["n"] for row in found["ways"]}
     assert rows.keys() == {way.name for way in ways(elsewhere.sources)}
-    assert rows[LINES] == rows[SYNTAX] == rows[ALL] == len(cross)
-    assert rows["only definition"] == rows["all but definition"] == 2
+    assert rows[LINES] == rows[ALL] == len(cross)
+    assert rows[SYNTAX] == rows["only definition"] == rows["all but definition"] == 2
     assert {("definition",), ("nothing",), ("definition", "nothing")} == set(elsewhere.asked)
 
 

@@ -44,8 +44,7 @@ DEFAULT_BUDGETS = (700,)
 @click.option(
     "--ablate",
     type=click.IntRange(0),
-    help="On how many of those each source of other files' code is tried alone and left out; default: all. 0: on none. "
-    "No effect yet: there is no such source.",
+    help="On how many of those each source of other files' code is tried alone and left out; default: all. 0: on none.",
 )
 @click.option(
     "--budget",
@@ -89,7 +88,7 @@ def context(
     json_file: Path | None,
     overrides: Sequence[str],
 ) -> None:
-    """Compare ways to spend a prompt's tokens: on the file cut by lines, or cut by syntax with an outline of the rest.
+    """Compare ways to spend a prompt's tokens: on the file alone, or on code from elsewhere in its workspace too.
 
     Lines and blocks of the packages are hidden: some use names that other files define, the others need nothing from
     outside. Each way gets the same number of tokens. What a model wrote is kept in the cache directory, so that an
@@ -97,6 +96,7 @@ def context(
     """
     from egate_lsp import outlines
     from egate_lsp.evaluation.context_bench import Bench
+    from egate_lsp.evaluation.packages import Packages
     from egate_lsp.syntax import Checker
 
     settings = load(overrides)
@@ -116,12 +116,12 @@ def context(
         for model in models:
             model.forget()
     outliner = functools.partial(outlines.entries, checker)
+    elsewhere = Packages()
 
     async def run() -> list[dict[str, Any]]:
         found = []
         for model in models:
-            # Nothing gathers code of other files yet: the file's own ways are compared.
-            bench = Bench(model, outliner, None)
+            bench = Bench(model, outliner, elsewhere)
             try:
                 with bars(console) as bar:
                     found += [

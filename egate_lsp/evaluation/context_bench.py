@@ -61,19 +61,23 @@ class Way:
 
     name: str
     sources: tuple[str, ...] = ()
-    syntax: bool = True
+    syntax: bool = False
     main: bool = False
 
 
 def ways(sources: Sequence[str]) -> list[Way]:
-    """File only, each source alone, all of them, all but each."""
-    found = [Way(LINES, syntax=False, main=True), Way(SYNTAX, main=True)]
-    if sources:
-        found.append(Way(ALL, tuple(sources), main=True))
-        found.append(Way(f"{ALL} but {SYNTAX.removeprefix('file ')}", tuple(sources), syntax=False))
-    if len(sources) > 1:
-        found += [Way(f"only {name}", (name,)) for name in sources]
-        found += [Way(f"{ALL} but {name}", tuple(other for other in sources if other != name)) for name in sources]
+    """The file only, all sources beside it, each alone, all but each; and what the file cut by syntax adds to the
+    first two."""
+    every = tuple(sources)
+    found = [Way(LINES, main=True)]
+    if every:
+        found.append(Way(ALL, every, main=True))
+    found.append(Way(SYNTAX, syntax=True))
+    if every:
+        found.append(Way(f"{ALL}, {SYNTAX}", every, syntax=True))
+    if len(every) > 1:
+        found += [Way(f"only {name}", (name,)) for name in every]
+        found += [Way(f"{ALL} but {name}", tuple(other for other in every if other != name)) for name in every]
     return found
 
 
@@ -158,8 +162,9 @@ class Bench:
         """What the model is shown in this way, in at most so many characters."""
         if not way.sources or self._elsewhere is None:
             return self._file(hole, chars, syntax=way.syntax)
-        alone = self._file(hole, chars, syntax=False)
-        snippets = tuple(await self._elsewhere.gather(hole, alone, int(chars * SNIPPET_SHARE), way.sources))
+        share = int(chars * SNIPPET_SHARE)
+        alone = self._file(hole, chars - share, syntax=False)  # what of the file is shown beside them in any case
+        snippets = tuple(await self._elsewhere.gather(hole, alone, share, way.sources))
         spent = len(replace(alone, snippets=snippets).elsewhere)
         return replace(self._file(hole, max(chars - spent, 0), syntax=way.syntax), snippets=snippets)
 
