@@ -34,12 +34,13 @@ class Change:
 class Edit:
     """What a change did: the text between two places `(row, column)` of the former document was replaced.
 
-    Columns are in code points; a row may be one past the last.
+    Columns are in code points; a row may be one past the last. `removed` is the text that stood there.
     """
 
     start: tuple[int, int]
     end: tuple[int, int]
     text: str
+    removed: str = ""
 
 
 class Document:
@@ -71,6 +72,7 @@ class Document:
             former, self._lines, self._text = self._lines, _split(change.text), change.text
             return _difference(former, self._lines)
         start, end = sorted((self._index(*change.start, encoding), self._index(*change.end, encoding)))
+        removed = self.between(start, end)
         before = self._lines[start[0]][: start[1]] if start[0] < len(self._lines) else ""
         after = self._lines[end[0]][end[1] :] if end[0] < len(self._lines) else ""
         # A \r that ends the line above and a \n that begins the line below are one line end if they meet.
@@ -83,7 +85,7 @@ class Document:
             after = self._lines[last]
         self._lines[first : last + 1] = _split(before + change.text + after)
         self._text = None
-        return Edit(start, end, change.text)
+        return Edit(start, end, change.text, removed)
 
     def between(self, start: tuple[int, int], end: tuple[int, int]) -> str:
         """The text between two places `(row, column)` in code points; "" if they are not in this order."""
@@ -139,7 +141,12 @@ def _difference(former: list[str], lines: list[str]) -> Edit:
     head -= old[:head].endswith("\r")  # a line end is one, whole
     tail = next((n for n in range(most - head) if old[-1 - n] != new[-1 - n]), most - head)
     tail -= tail > 0 and old[-tail] == "\n"
-    return Edit(_place_in(old, head, first), _place_in(old, len(old) - tail, first), new[head : len(new) - tail])
+    return Edit(
+        _place_in(old, head, first),
+        _place_in(old, len(old) - tail, first),
+        new[head : len(new) - tail],
+        old[head : len(old) - tail],
+    )
 
 
 def _place_in(text: str, offset: int, row: int) -> tuple[int, int]:

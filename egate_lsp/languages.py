@@ -60,6 +60,10 @@ _LANGUAGES: dict[str, Language] = {
     "swift": Language(raw_quotes=('"""',)),
     "csharp": Language(raw_quotes=('"""',)),
 }
+_FAMILIES = (
+    {"javascript", "javascriptreact", "typescript", "typescriptreact"},
+    {"c", "cpp"},
+)
 # No comment to the end of the line: what stands around one instead.
 _ENCLOSED = {"css": ("/*", "*/")} | dict.fromkeys(("html", "xml", "markdown", "vue", "svelte"), ("<!--", "-->"))
 _ALIASES = {
@@ -98,6 +102,12 @@ def by_path(path: str) -> str:
     if name.lower() in {"makefile", "gnumakefile"}:
         return "makefile"
     return _EXTENSIONS.get(name.rsplit(".", 1)[-1].lower(), "") if "." in name else ""
+
+
+def alike(one: str, other: str) -> bool:
+    """Is code of one language of use beside code of the other?"""
+    names = {_ALIASES.get(name.lower(), name.lower()) for name in (one, other)}
+    return len(names) == 1 or any(names <= family for family in _FAMILIES)
 
 
 def comment(text: str, language: str) -> str:

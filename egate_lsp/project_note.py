@@ -11,7 +11,7 @@ import stat
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from egate_lsp import languages
+from egate_lsp import languages, workspace_paths
 from egate_lsp.values import Snippet
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class ProjectNote:
     async def gather(self, hole: FimContext, chars: int, sources: Collection[str]) -> Sequence[Snippet]:
         """The note of the folder that the document is in, as comments of its language; its first lines where it is
         long."""
-        folder = _home(hole.file, self._folders())
+        folder = workspace_paths.home(hole.file, self._folders())
         if not folder:
             return []
         text = await asyncio.to_thread(self._text, folder)
@@ -73,9 +73,3 @@ class ProjectNote:
             return ""
         self._known[folder] = (stamp, text)
         return text
-
-
-def _home(file: str, folders: Sequence[str]) -> str:
-    """The innermost folder that holds the file; "" if none does."""
-    holding = [folder for folder in folders if file and Path(file).is_relative_to(folder)]
-    return max(holding, key=len, default="")

@@ -11,7 +11,17 @@ from lsprotocol import types
 from pygls.lsp.server import LanguageServer
 from pygls.protocol import default_converter
 
-from egate_lsp import __version__, asking, consent, editor_options, logs, lsp_values, pace_file, progress
+from egate_lsp import (
+    __version__,
+    asking,
+    consent,
+    editor_options,
+    logs,
+    lsp_values,
+    pace_file,
+    progress,
+    workspace_paths,
+)
 from egate_lsp.chronicle import Chronicle
 from egate_lsp.controls import ACCEPTED, PROTOCOL_VERSION, Controls
 from egate_lsp.copilot import ACCEPT_COMMAND, Copilot
@@ -20,6 +30,8 @@ from egate_lsp.errors import EgateError
 from egate_lsp.lsp_values import Ask
 from egate_lsp.menu import menu_entry
 from egate_lsp.protocol import EgateProtocol
+from egate_lsp.recent_edits import RecentEdits
+from egate_lsp.recent_places import RecentPlaces
 from egate_lsp.suggestions import Suggestion, Suggestions
 from egate_lsp.values import Completion, Snapshot
 
@@ -57,6 +69,7 @@ class EgateServer(LanguageServer):
         self._folders: list[str] = []
         self._asked: set[str] = set()
         self._running: dict[str, asyncio.Task[tuple[Completion, ...]]] = {}
+        self._recent_edits, self._recent_places = RecentEdits(self._shown_path), RecentPlaces(self._shown_path)
         self._suggestions = Suggestions()
         self._controls = Controls(self, self._suggestions)
         self._chronicle = Chronicle(self._ledger, self._documents.get, self._later)
@@ -195,6 +208,7 @@ class EgateServer(LanguageServer):
             pace_path=pace_file.default_path(),
             ledger_path=await asyncio.to_thread(_ledger_path),
             consents_path=consent.default_path(),
+            gatherers=(self._recent_places, self._recent_edits),
         )
         service.on_usage = self.changed
         service.accounts.on_news = lambda text: self._show_once(f"egate-lsp: {text}")
@@ -295,18 +309,28 @@ class EgateServer(LanguageServer):
             log.warning("a change of a document that is not open was ignored")
             return
         uri = params.text_document.uri
-        edits = [document.apply(lsp_values.change(change), self._encoding) for change in params.content_changes]
+        edits = []
+        for change in params.content_changes:
+            edits.append(document.apply(lsp_values.change(change), self._encoding))
+            self._recent_edits.edited(document, lsp_values.path(uri), edits[-1])
+        if len(edits) == 1:  # more at once are a tool's, and tell nothing of where the user is
+            self._recent_places.looked(document, lsp_values.path(uri), edits[0].start[0])
         document.version = params.text_document.version
         self._chronicle.edited(uri, edits)
         self._controls.tell(self._suggestions.edited(uri, edits))
 
     def did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri
-        self._documents.pop(uri, None)
+        if (document := self._documents.pop(uri, None)) is not None:
+            self._recent_edits.closed(document)
+            self._recent_places.closed(document)
         self._suggestions.close(uri)
         self._chronicle.closed(uri)
         if (running := self._running.pop(uri, None)) is not None:
             running.cancel()
+
+    def _shown_path(self, file: str) -> str:
+        return workspace_paths.shown(file, self._folders)
 
     def focus(self, uri: str) -> None:
         """The user looks at this document now: what is under way for others is not wanted any more."""
@@ -406,6 +430,7 @@ class EgateServer(LanguageServer):
         if (watched := self._suggestions.place(uri)) is not None:
             self._controls.tell(self._suggestions.looked(uri, ask.cursor, document.between(watched, ask.cursor)))
         snapshot = Snapshot(ask.text, ask.offset, lsp_values.path(uri), document.language)
+        self._recent_places.looked(document, snapshot.path, ask.cursor[0])
         completions = await self._complete(uri, snapshot, invoked=invoked, count=count)
         if not completions:
             return []

@@ -22,7 +22,7 @@ RINGS: list[set[str]] = [
         "models.logprobs", "models.frames",
         "records", "stats_words",
         "cache", "metrics", "debounce", "ahead",
-        "outline", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
+        "workspace_paths", "outline", "explanation", "config", "documents", "framing", "logs", "signals", "feedback",
         "workspace.alignment", "workspace.excerpts",
         "menu", "render", "models", "models.fim", "progress", "editor_options", "git_ignore", "consent", "secret_scan",
     },
@@ -36,7 +36,7 @@ RINGS: list[set[str]] = [
     },
     {
         "stats_html", "stats_terminal", "ledger", "syntax", "windows", "models.connection", "terms", "snippet_choice",
-        "project_note", "workspace.chunks",
+        "project_note", "recent_edits", "recent_places", "workspace.chunks",
     },
     {"workspace.index", "workspace.scan", "budget", "outlines", "guard", "explain_view", "names", "pace"},
     {"accounted", "chronicle", "assess", "pace_file", "workspace.folder", "workspace.client"},
@@ -135,7 +135,7 @@ PURE = {
     "models.wrapped", "models.slots", "models", "models.fim", "models.entropy", "models.healing", "models.reply",
     "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
     "suggestions", "secret_scan", "editor_options", "snippet_choice",
-    "evaluation.latency_figures", "evaluation.llama_vim",
+    "evaluation.latency_figures", "evaluation.llama_vim", "recent_edits", "recent_places",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

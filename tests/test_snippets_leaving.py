@@ -105,7 +105,9 @@ async def test_a_snippet_of_no_known_file_stays_here(workspace: Path) -> None:
     assert b"CANARY" not in received
 
 
-@pytest.mark.parametrize("text", [f'key = "{AWS}"\n', f'# -key = "{AWS}"\n', KEY_LINES])
+@pytest.mark.parametrize(
+    "text", [f'key = "{AWS}"\n', f'# - key = "{AWS}"\n', KEY_LINES, KEY_LINES.replace("# ", "// - ")]
+)
 @pytest.mark.parametrize("secrets", ["stop", "mask"])
 async def test_a_key_in_a_snippet_stays_here(workspace: Path, text: str, secrets: str) -> None:
     snippets = [snippet(workspace / "a.py", "CANARY = 1\n" + text), snippet(workspace / "b.py", "HARMLESS = 2\n")]
