@@ -59,7 +59,10 @@ class _Change:
 
     def add(self, edit: Edit) -> None:
         end = _end_of(edit)
-        self.edits.append(Change(edit.removed, edit.start, end))
+        if self.edits and not edit.removed and edit.start == self.edits[-1].end:  # typed on
+            self.edits[-1] = Change(self.edits[-1].text, self.edits[-1].start, end)
+        else:
+            self.edits.append(Change(edit.removed, edit.start, end))
         self.first = min(self.first, edit.start[0])
         self.last = max(self.last, edit.end[0]) + end[0] - edit.end[0]
 

@@ -35,16 +35,13 @@ MOST_CHARS = 2000  # of one part
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Whole lines of a file, and its words."""
+    """Whole lines of a file: as text, as a set without indentation, and their words."""
 
     file: str
     language: str
     text: str
+    lines: frozenset[str]
     words: frozenset[str]
-
-    @property
-    def lines(self) -> frozenset[str]:
-        return frozenset(line.strip() for line in self.text.split("\n") if line.strip())
 
 
 class RecentPlaces:
@@ -73,7 +70,7 @@ class RecentPlaces:
     def _take(self, document: Document, file: str, row: int) -> None:
         text = document.between((max(row - TAKEN_BEFORE, 0), 0), (row + TAKEN_AFTER, 0))
         text = text.replace("\r\n", "\n").replace("\r", "\n").strip("\n")
-        part = Part(file, document.language, f"{text}\n", _words(text))
+        part = Part(file, document.language, f"{text}\n", _lines(text), _words(text))
         if len(part.lines) < FEWEST_LINES or len(text) > MOST_CHARS:
             return
         others = [
@@ -86,10 +83,11 @@ class RecentPlaces:
     async def gather(self, hole: FimContext, chars: int, sources: Collection[str]) -> Sequence[Snippet]:
         """The parts that share most words with the code around the cursor, the likest first."""
         wanted = _words("\n".join([*hole.prefix.split("\n")[-ROWS_BEFORE:], *hole.suffix.split("\n")[:ROWS_AFTER]]))
+        around = _lines(hole.prefix + hole.suffix)
         alike = [
             (jaccard(part.words, wanted), part)
             for part in reversed(self._parts)
-            if languages.alike(part.language, hole.language) and not _is_around(part, hole)
+            if languages.alike(part.language, hole.language) and not (part.file == hole.file and _is_in(part, around))
         ]
         alike.sort(key=lambda each: -each[0])
         return [
@@ -112,9 +110,10 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(word for word in WORDS.findall(text) if len(word) > 2)
 
 
-def _is_around(part: Part, hole: FimContext) -> bool:
-    """Is most of it in the window already?"""
-    if part.file != hole.file:
-        return False
-    around = frozenset(line.strip() for line in (hole.prefix + hole.suffix).split("\n"))
-    return len(part.lines & around) >= SAME_IN_FILE * len(part.lines)
+def _lines(text: str) -> frozenset[str]:
+    return frozenset(line.strip() for line in text.split("\n") if line.strip())
+
+
+def _is_in(part: Part, lines: frozenset[str]) -> bool:
+    """Is most of it there already?"""
+    return len(part.lines & lines) >= SAME_IN_FILE * len(part.lines)

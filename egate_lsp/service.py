@@ -330,6 +330,7 @@ class Service:
             return True
         draft = self._cascade.tiers[0].model
         if isinstance(draft, Reader):
+            await draft.read_all()
             leaves = self._may_leave(await self._kept_here(hole))
             try:
                 reading = draft.generate(await self._gathering.shown(hole, choice, leaves=leaves), Limits(0, 1))
