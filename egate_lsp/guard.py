@@ -117,7 +117,7 @@ class Guard:
             return "its file matches privacy.never_send" if secret else "", snippet.text
         if not snippet.file:
             return "nobody knows its file", snippet.text
-        permission = self._permission(snippet.file, languages.by_path(snippet.file))
+        permission = self._permission(snippet.file, snippet.language or languages.by_path(snippet.file))
         if permission.verdict != "yes":
             return permission.reason, snippet.text
         if self._secrets == "send":

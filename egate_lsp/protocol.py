@@ -16,8 +16,12 @@ from lsprotocol import types
 from pygls.protocol import LanguageServerProtocol, lsp_method
 from pygls.protocol.json_rpc import JsonRPCNotification, JsonRPCRequestMessage
 
+from egate_lsp.notebooks import KeepsDocuments
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
+
+    from egate_lsp.notebooks import Notebooks
 
 log = logging.getLogger(__name__)
 
@@ -38,14 +42,10 @@ class InvalidMessage(Exception):
         self.code = code
 
 
-class KeepsDocuments(Protocol):
+class Keeps(KeepsDocuments, Protocol):
     """What the protocol needs of its server."""
 
-    def did_open(self, params: types.DidOpenTextDocumentParams) -> None: ...
-
-    def did_change(self, params: types.DidChangeTextDocumentParams) -> None: ...
-
-    def did_close(self, params: types.DidCloseTextDocumentParams) -> None: ...
+    notebooks: Notebooks
 
 
 class EgateProtocol(LanguageServerProtocol):
@@ -59,7 +59,7 @@ class EgateProtocol(LanguageServerProtocol):
         on_exit: called once, with the exit code, when the client says so.
     """
 
-    _server: KeepsDocuments  # type: ignore[assignment]
+    _server: Keeps  # type: ignore[assignment]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -214,6 +214,18 @@ class EgateProtocol(LanguageServerProtocol):
     @lsp_method(types.TEXT_DOCUMENT_DID_CHANGE)
     def lsp_text_document__did_change(self, params: types.DidChangeTextDocumentParams) -> None:
         self._server.did_change(params)
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_OPEN)
+    def lsp_notebook_document__did_open(self, params: types.DidOpenNotebookDocumentParams) -> None:
+        self._server.notebooks.did_open(params)
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CHANGE)
+    def lsp_notebook_document__did_change(self, params: types.DidChangeNotebookDocumentParams) -> None:
+        self._server.notebooks.did_change(params)
+
+    @lsp_method(types.NOTEBOOK_DOCUMENT_DID_CLOSE)
+    def lsp_notebook_document__did_close(self, params: types.DidCloseNotebookDocumentParams) -> None:
+        self._server.notebooks.did_close(params)
 
     @lsp_method(types.TEXT_DOCUMENT_DID_CLOSE)
     def lsp_text_document__did_close(self, params: types.DidCloseTextDocumentParams) -> None:

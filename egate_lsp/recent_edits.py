@@ -40,6 +40,7 @@ class Changed:
     file: str
     before: tuple[str, ...]
     now: tuple[str, ...]
+    language: str = ""
 
 
 @dataclass(slots=True)
@@ -84,7 +85,7 @@ class _Change:
         before, now = lines.text.splitlines(), text.splitlines()
         if "".join(lines.text.split()) == "".join(text.split()):  # white space is a formatter's affair
             return None
-        return Changed(self.file, tuple(before), tuple(now))
+        return Changed(self.file, tuple(before), tuple(now), self.document.language)
 
 
 def _end_of(edit: Edit) -> Place:
@@ -145,7 +146,7 @@ class RecentEdits:
             if each.file == hole.file and "\n".join(each.now).strip() in hole.prefix + hole.suffix:
                 continue
             if text := difference(each, hole.language):
-                found.append(Snippet(self._shown(each.file), text, "recent edits", each.file))
+                found.append(Snippet(self._shown(each.file), text, "recent edits", each.file, each.language))
         return found
 
     async def aclose(self) -> None:

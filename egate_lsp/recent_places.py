@@ -91,7 +91,7 @@ class RecentPlaces:
         ]
         alike.sort(key=lambda each: -each[0])
         return [
-            Snippet(self._shown(part.file), part.text, "open files", part.file)
+            Snippet(self._shown(part.file), part.text, "open files", part.file, part.language)
             for likeness, part in alike
             if likeness >= LEAST_LIKENESS
         ]

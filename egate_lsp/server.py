@@ -29,6 +29,7 @@ from egate_lsp.documents import Document, PositionEncoding, word_before
 from egate_lsp.errors import EgateError
 from egate_lsp.lsp_values import Ask
 from egate_lsp.menu import menu_entry
+from egate_lsp.notebooks import SYNC, Notebooks
 from egate_lsp.protocol import EgateProtocol
 from egate_lsp.recent_edits import RecentEdits
 from egate_lsp.recent_places import RecentPlaces
@@ -58,7 +59,13 @@ class EgateServer(LanguageServer):
     protocol: EgateProtocol
 
     def __init__(self, *, service_factory: Callable[..., Service] | None = None) -> None:
-        super().__init__("egate-lsp", __version__, protocol_cls=EgateProtocol, converter_factory=default_converter)
+        super().__init__(
+            "egate-lsp",
+            __version__,
+            protocol_cls=EgateProtocol,
+            converter_factory=default_converter,
+            notebook_document_sync=SYNC,
+        )
         self._service_factory = service_factory
         self._starting: asyncio.Task[None] | None = None
         self._settings: Settings | None = None
@@ -69,6 +76,7 @@ class EgateServer(LanguageServer):
         self._folders: list[str] = []
         self._asked: set[str] = set()
         self._running: dict[str, asyncio.Task[tuple[Completion, ...]]] = {}
+        self.notebooks = Notebooks(self, self._documents.get)
         self._recent_edits, self._recent_places = RecentEdits(self._shown_path), RecentPlaces(self._shown_path)
         self._suggestions = Suggestions()
         self._controls = Controls(self, self._suggestions)
@@ -429,7 +437,8 @@ class EgateServer(LanguageServer):
             return []
         if (watched := self._suggestions.place(uri)) is not None:
             self._controls.tell(self._suggestions.looked(uri, ask.cursor, document.between(watched, ask.cursor)))
-        snapshot = Snapshot(ask.text, ask.offset, lsp_values.path(uri), document.language)
+        above = self.notebooks.above(document)
+        snapshot = Snapshot(above + ask.text, len(above) + ask.offset, lsp_values.path(uri), document.language)
         self._recent_places.looked(document, snapshot.path, ask.cursor[0])
         completions = await self._complete(uri, snapshot, invoked=invoked, count=count)
         if not completions:

@@ -69,12 +69,14 @@ class Snippet:
         text: whole lines, line breaks as LF.
         source: what found it, in words for the user, e.g. "similar code".
         file: full path, which no model is told; whether the text may leave the machine depends on it.
+        language: the file's, as the editor says; "" lets the path tell.
     """
 
     path: str
     text: str
     source: str
     file: str = field(default="", repr=False)
+    language: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -263,3 +263,13 @@ async def test_what_is_in_the_window_is_not_shown_again(places: RecentPlaces) ->
 )
 def test_files_are_told_by_their_path_below_the_innermost_folder(file: str, path: str) -> None:
     assert workspace_paths.shown(file, ["/ws", "/ws/pkg/inner"]) == path
+
+
+async def test_the_language_is_the_editor_s(typist: Typist, places: RecentPlaces) -> None:
+    """The user's terms may hang on it, and not every file's name tells it."""
+    typist.type("/ws/pkg/store.py", 0, 0, "# new\n")
+    places.looked(typist.documents["/ws/pkg/store.py"], "/ws/pkg/store.py", 30)
+    places.closed(typist.documents["/ws/pkg/store.py"])
+    hole = elsewhere(prefix="def get_x(self, path_name):\n    return self.rows")
+
+    assert [each.language for each in [*await told(typist), *await found_in(places, hole)]] == ["python", "python"]

@@ -98,6 +98,15 @@ async def test_the_terms_of_the_other_file_count(workspace: Path, tables: dict) 
     assert files == []
 
 
+async def test_its_language_is_what_the_editor_says(workspace: Path) -> None:
+    untitled = Snippet("Untitled-1", "CANARY\n", "open files", "Untitled-1", "sql")
+
+    received, _ = await sent(workspace, [untitled], policy={"languages": {"sql": "off"}})
+
+    assert received
+    assert b"CANARY" not in received
+
+
 async def test_a_snippet_of_no_known_file_stays_here(workspace: Path) -> None:
     received, _ = await sent(workspace, [snippet("", "CANARY\n")])
 
