@@ -36,7 +36,7 @@ Trigger = Literal[
     "type-parameters",
 ]
 Mode = Literal["off", "ask", "auto"]
-SnippetSource = Literal["project-note", "open-files", "recent-edits"]
+SnippetSource = Literal["project-note", "similar-code", "this-file", "open-files", "recent-edits"]
 
 # Files that hold secrets by their nature; .gitignore syntax.
 DEFAULT_NEVER_SEND = (
@@ -337,9 +337,10 @@ class Context(_Section):
     """Of a file that does not fit, what is shown begins and ends at the borders of definitions, and the imports and
     signatures that count near the cursor are shown in place of what is cut off. Off, because no gain was measured."""
     sources: tuple[SnippetSource, ...] = ()
-    """What is shown beside the file: project-note: .egate/context.md of the workspace folder; open-files: where you
-    were of late in open files, what is like the code at the cursor; recent-edits: what you changed of late elsewhere.
-    Nothing, as no gain was measured yet; see docs/context.md."""
+    """What is shown beside the file: project-note: .egate/context.md of the workspace folder; similar-code: of other
+    files of the workspace what is like the code at the cursor; this-file: the same of what is not shown of the file
+    itself; open-files: where you were of late in open files, what is like the code at the cursor; recent-edits: what
+    you changed of late elsewhere. Nothing, as no gain was measured yet; see docs/context.md."""
     snippet_chars: int = Field(1500, ge=0, le=1_000_000)
     """Characters for all of these together."""
 

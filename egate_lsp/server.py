@@ -101,6 +101,7 @@ class EgateServer(LanguageServer):
             types.INITIALIZED: self._initialized,
             types.WORKSPACE_DID_CHANGE_CONFIGURATION: self._did_change_configuration,
             types.WORKSPACE_DID_CHANGE_WORKSPACE_FOLDERS: self._did_change_folders,
+            types.TEXT_DOCUMENT_DID_SAVE: self._did_save,
             "egate/documentHash": self._document_hash,
             **self._controls.requests,
             **self._copilot.features,
@@ -326,6 +327,10 @@ class EgateServer(LanguageServer):
         document.version = params.text_document.version
         self._chronicle.edited(uri, edits)
         self._controls.tell(self._suggestions.edited(uri, edits))
+
+    def _did_save(self, params: types.DidSaveTextDocumentParams) -> None:
+        if self._service is not None:
+            self._service.saved(lsp_values.path(params.text_document.uri))
 
     def did_close(self, params: types.DidCloseTextDocumentParams) -> None:
         uri = params.text_document.uri

@@ -7,6 +7,7 @@ of LSP.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import functools
 import logging
@@ -46,6 +47,8 @@ from egate_lsp.status import State, Status, Usage
 from egate_lsp.terms import Terms
 from egate_lsp.values import Completion, Outcome, Snapshot, Source, Verdict
 from egate_lsp.windows import Windows
+from egate_lsp.workspace.client import WorkspaceIndex
+from egate_lsp.workspace.questions import SOURCES as INDEXED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -140,7 +143,9 @@ class Service:
         self._terms = Terms(settings, self._consents)
         self._guard = Guard(self._terms, settings.privacy)
         context = settings.context
-        known = (ProjectNote(lambda: self._terms.folders), *gatherers)
+        self._index = WorkspaceIndex(settings.privacy.never_send) if set(context.sources) & set(INDEXED) else None
+        index = (self._index,) if self._index is not None else ()
+        known = (ProjectNote(lambda: self._terms.folders), *index, *gatherers)
         self._gathering = Gathering(known, context.sources, context.snippet_chars, self._sieved)
         self._windows: Windows | None = None
         self._cascade: Cascade | None = None
@@ -155,6 +160,8 @@ class Service:
         if self._opening is None:
             self.accounts.start()
             self._opening = asyncio.create_task(self._open(), name="egate open")
+            if self._index is not None:
+                self._index.start()
 
     async def complete(self, document: Snapshot, *, invoked: bool) -> Completion:
         """The completion at the cursor. Cancel the task to cancel the work.
@@ -395,6 +402,21 @@ class Service:
     def work_in(self, folders: Sequence[str]) -> None:
         """The editor's workspace folders: files outside of them stay on this machine, if there are any."""
         self._terms.folders = tuple(folders)
+        if self._index is not None:
+            self._index.work_in(folders)
+
+    def saved(self, path: str) -> None:
+        """A file was written."""
+        if self._index is not None:
+            self._index.changed(path)
+
+    async def indexed(self, patience_s: float) -> None:
+        """Wait until the workspace has been looked through, if the settings want that; not longer than this."""
+        if self._index is not None:
+            self._index.start()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(patience_s):
+                    await self._index.read()
 
     def ask_with(self, on_question: Callable[[str], None]) -> None:
         """Call this with a folder when the first of its lines would leave and [policy] says to ask; with the same

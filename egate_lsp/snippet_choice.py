@@ -45,21 +45,22 @@ def choose(found: Sequence[Sequence[Snippet]], hole: FimContext, chars: int, for
         former: what is shown now. What is still wanted of it keeps its order and stands before what is new, so that
             the draft engine has as much as possible read already.
     """
-    taken: list[tuple[int, Snippet]] = []
+    taken: list[tuple[int, int, Snippet]] = []
     left_out: list[WindowPart] = []
     spent = len(rendering.heading(hole.path, hole.language))
-    for origin, snippet in _in_turn(found):
-        if _is_idle(snippet, hole, [each for _, each in taken]):
+    for rank, (origin, snippet) in enumerate(_in_turn(found)):
+        if _is_idle(snippet, hole, [each for *_, each in taken]):
             continue
         cost = len(rendering.part(snippet.path, snippet.text, hole.language))
         if spent + cost <= chars:
-            taken.append((origin, snippet))
+            taken.append((origin, rank, snippet))
             spent += cost
         else:
             left_out.append(left(snippet, hole, "no room (context.snippet_chars)"))
     known = {each: index for index, each in enumerate(former.snippets)} if former is not None else {}
-    taken.sort(key=lambda each: (each[0], known.get(each[1], len(known))))
-    return Choice(tuple(each for _, each in taken), tuple(left_out[:MOST_LEFT_OUT]))
+    # Of what is new the best stands last, nearest to the text.
+    taken.sort(key=lambda each: (each[0], known.get(each[2], len(known)), -each[1]))
+    return Choice(tuple(each for *_, each in taken), tuple(left_out[:MOST_LEFT_OUT]))
 
 
 def left(snippet: Snippet, hole: FimContext, reason: str) -> WindowPart:

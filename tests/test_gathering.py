@@ -101,7 +101,8 @@ def test_what_is_still_wanted_stays_where_it_is() -> None:
     former = choose([[snippet("a"), snippet("b"), snippet("c")]], HOLE, 1000)
     chosen = choose([[snippet("new"), snippet("c"), snippet("a")]], HOLE, 1000, former)
 
-    assert [each.path for each in chosen.snippets] == ["a.py", "c.py", "new.py"]
+    assert [each.path for each in former.snippets] == ["c.py", "b.py", "a.py"]  # the best nearest to the text
+    assert [each.path for each in chosen.snippets] == ["c.py", "a.py", "new.py"]
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,8 @@ def workspace(tmp_path: Path) -> Path:
 
 
 async def opened(*folders: Path, **more: object) -> WorkspaceIndex:
-    index = WorkspaceIndex([str(folder) for folder in folders], NEVER, **more)  # type: ignore[arg-type]
+    index = WorkspaceIndex(NEVER, **more)  # type: ignore[arg-type]
+    index.work_in([str(folder) for folder in folders])
     index.start()
     async with asyncio.timeout(30):
         await index.read()
@@ -119,13 +120,31 @@ async def test_several_folders_each_with_its_own_files(workspace: Path, tmp_path
         await index.aclose()
 
 
+async def test_other_folders_are_opened_while_it_runs(workspace: Path, tmp_path: Path) -> None:
+    other = tree(tmp_path / "other", {"mine/csv_file.py": CSV})
+    index = await opened(workspace)
+    try:
+        first = index.pid
+        index.work_in([str(other)])
+        async with asyncio.timeout(30):
+            await index.read()
+
+        assert await shown(index, hole(other)) == ["mine/csv_file.py"]
+        assert await shown(index, hole(workspace)) == []
+        assert index.pid == first
+        assert index.state.files == 1
+    finally:
+        await index.aclose()
+
+
 async def test_a_folder_that_is_not_there_and_none(tmp_path: Path) -> None:
     index = await opened(tmp_path / "nowhere")
     try:
         assert await shown(index, hole(tmp_path / "nowhere")) == []
     finally:
         await index.aclose()
-    none = WorkspaceIndex([], NEVER)
+    none = WorkspaceIndex(NEVER)
+    none.start()
     assert await shown(none, hole(tmp_path)) == []
     assert none.pid is None
     await none.aclose()
@@ -162,9 +181,8 @@ MAD = "print('no message', flush=True)\nimport sys\nfor line in sys.stdin: pass\
 
 @pytest.mark.parametrize("program", [SILENT, MAD, "raise SystemExit(3)", "import sys; sys.stdin.read()"])
 async def test_a_process_that_hangs_or_lies_is_ended(tmp_path: Path, program: str) -> None:
-    index = WorkspaceIndex(
-        [str(tmp_path)], NEVER, command=(sys.executable, "-c", program), hang_s=0.2, backoff_s=(0.0, 0.0)
-    )
+    index = WorkspaceIndex(NEVER, command=(sys.executable, "-c", program), hang_s=0.2, backoff_s=(0.0, 0.0))
+    index.work_in([str(tmp_path)])
     index.start()
     try:
         async with asyncio.timeout(20):
@@ -176,7 +194,8 @@ async def test_a_process_that_hangs_or_lies_is_ended(tmp_path: Path, program: st
 
 
 async def test_a_program_that_is_not_there(tmp_path: Path) -> None:
-    index = WorkspaceIndex([str(tmp_path)], NEVER, command=(str(tmp_path / "nothing"),))
+    index = WorkspaceIndex(NEVER, command=(str(tmp_path / "nothing"),))
+    index.work_in([str(tmp_path)])
 
     assert await shown(index, hole(tmp_path)) == []
     await index.aclose()
@@ -189,7 +208,8 @@ async def test_it_ends_with_the_server_and_imports_nothing_of_the_workspace(work
         "import asyncio, sys\n"
         "from egate_lsp.workspace.client import WorkspaceIndex\n"
         "async def main():\n"
-        f"    index = WorkspaceIndex([{str(workspace)!r}], ())\n"
+        "    index = WorkspaceIndex(())\n"
+        f"    index.work_in([{str(workspace)!r}])\n"
         "    index.start()\n"
         "    await index.read()\n"
         "    print(index.pid, flush=True)\n"

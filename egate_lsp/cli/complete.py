@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from egate_lsp.values import Completion
 
 
+INDEX_PATIENCE_S = 30.0
+
+
 def _file_and_place(
     _context: click.Context, _parameter: click.Parameter, value: str
 ) -> tuple[Path, int | None, int | None]:
@@ -130,6 +133,7 @@ async def _complete(
     service = Service(settings, ledger_path=default_path())
     service.work_in([_workspace(path)])
     try:
+        await service.indexed(INDEX_PATIENCE_S)
         completion = await service.complete(Snapshot(text, offset, path, language), invoked=False)
         rule = service.tiers[0].rule if service.tiers else None
         return completion, Gate(rule.name, rule.tau) if rule else None

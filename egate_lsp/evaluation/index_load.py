@@ -54,7 +54,8 @@ class IndexLoad:
 async def measure(root: Path, count: int, seed: int) -> IndexLoad:
     """Read a folder, then ask at `count` random places in it."""
     places = list(_places(root, count, seed))
-    index = WorkspaceIndex([str(root)], DEFAULT_NEVER_SEND)
+    index = WorkspaceIndex(DEFAULT_NEVER_SEND)
+    index.work_in([str(root)])
     watch = _Watch()
     watching = asyncio.create_task(watch.run(index))
     began = time.perf_counter()

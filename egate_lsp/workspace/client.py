@@ -59,7 +59,6 @@ class WorkspaceIndex:
 
     def __init__(
         self,
-        folders: Sequence[str],
         never_send: Sequence[str],
         *,
         limits: Limits | None = None,
@@ -68,8 +67,9 @@ class WorkspaceIndex:
         backoff_s: Sequence[float] = BACKOFF_S,
     ) -> None:
         """`never_send`: privacy patterns; what matches is not even read."""
-        self._opening = {
-            "op": "open", "roots": list(folders), "never_send": list(never_send), "limits": asdict(limits or Limits()),
+        limited = asdict(limits or Limits())
+        self._opening: dict[str, Any] = {
+            "op": "open", "number": 0, "roots": [], "never_send": list(never_send), "limits": limited,
         }  # fmt: skip
         self._command = tuple(command)
         self._hang_s = hang_s
@@ -98,14 +98,25 @@ class WorkspaceIndex:
         """Of the process, if it runs."""
         return self._child.process.pid if self._child is not None and self._child.alive else None
 
+    def work_in(self, folders: Sequence[str]) -> None:
+        """The workspace folders now, absolute."""
+        if list(folders) == self._opening["roots"]:
+            return
+        self._opening |= {"number": self._opening["number"] + 1, "roots": list(folders)}
+        self._roots.clear()
+        self._read.clear()
+        if self._child is not None:
+            self._child.send(**self._opening)
+
     def start(self) -> None:
         """Begin to read the folders, in the background; does nothing without a folder."""
         if self._keeping is None and self._opening["roots"]:
             self._keeping = asyncio.create_task(self._keep(), name="egate workspace index")
 
     async def read(self) -> None:
-        """Wait until all folders have been read once."""
-        await self._read.wait()
+        """Wait until all folders have been read once; not at all without one."""
+        if self._opening["roots"]:
+            await self._read.wait()
 
     def changed(self, path: str) -> None:
         """A file was saved, made or deleted."""
@@ -192,7 +203,7 @@ class WorkspaceIndex:
             answer = self._waiting.pop(event["id"], None)
             if answer is not None and not answer.done():
                 answer.set_result(event["excerpts"])
-        elif event["event"] == "state":
+        elif event["event"] == "state" and event["number"] == self._opening["number"]:
             self._roots[event["root"]] = IndexState(event["files"], event["chunks"], event["read_s"], event["done"])
             if event["done"]:
                 self._read.set()

@@ -35,6 +35,7 @@ class Worker:
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._folders: list[Folder] = []
         self._reading: list[tuple[Folder, Iterator[None]]] = []
+        self._number = 0  # of the last opening, by which what is told of it is known
 
     def run(self) -> None:
         """Serve until "stop" or the end of the input."""
@@ -59,6 +60,7 @@ class Worker:
     def _handle(self, message: dict[str, Any]) -> None:
         if message["op"] == "open":
             limits = Limits(**message["limits"])
+            self._number = message["number"]
             self._folders = [Folder(root, message["never_send"], limits) for root in message["roots"]]
             self._rescan()
         elif message["op"] == "rescan":
@@ -100,6 +102,7 @@ class Worker:
             self._reading.pop(0)
             self._send(
                 event="state",
+                number=self._number,
                 root=folder.root,
                 files=len(folder),
                 chunks=folder.chunks,
