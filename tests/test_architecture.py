@@ -65,8 +65,8 @@ RINGS: list[set[str]] = [
     {"evaluation.verdicts"},
     {"evaluation.metered"},
     {"evaluation.typing_script", "evaluation.latency_figures", "evaluation.process_load", "evaluation.llama_vim",
-     "evaluation.raw_client"},
-    {"evaluation.tools"},
+     "evaluation.raw_client", "evaluation.delaying_proxy", "evaluation.latency_report"},
+    {"evaluation.tools", "evaluation.storm"},
     {"evaluation.egate_tool", "evaluation.peer_tool", "evaluation.player"},
     {"evaluation.latency_bench"},
     {"evaluation.outcomes"},
@@ -85,7 +85,8 @@ RINGS: list[set[str]] = [
     {"cli.spans", "cli.settings", "cli.config_file", "cli.probe"},
     {"cli.bench_tiers"},
     {"cli.bench_gate"},
-    {"cli.bench_served", "cli.bench_context", "cli.bench_latency"},
+    {"cli.bench_served", "cli.bench_context", "cli.latency_others"},
+    {"cli.bench_latency"},
     {"cli.serve", "cli.ledger", "cli.stats", "cli.complete", "cli.models", "cli.doctor", "cli.bench", "cli.calibrate"},
     {"cli.demo"},
     {"__main__"},
@@ -137,6 +138,7 @@ PURE = {
     "explain_view", "explain_html", "explain_terminal", "explain_text", "menu", "models.logprobs", "status",
     "suggestions", "secret_scan", "editor_options", "snippet_choice",
     "evaluation.latency_figures", "evaluation.llama_vim", "recent_edits", "recent_places",
+    "evaluation.latency_report",
 }  # fmt: skip
 EFFECTS = {"asyncio", "logging", "os", "pathlib", "random", "socket", "subprocess", "threading", "time"}
 

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table
 
 from egate_lsp import __version__, languages, places
+from egate_lsp.cli import latency_others
 from egate_lsp.cli.bench_gate import bars, weights_hash
 from egate_lsp.cli.settings import load, set_option, table_of
 from egate_lsp.errors import ConfigError
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
 SCRIPTED = "scripted:"
 BUSY = 0.5  # load of the machine before the run, above which its times say little
+STORM = 10_000
+TARGET = "qwen2.5-coder-0.5b"
 PACKAGES = ("llama-cpp-python", "xllamacpp", "numpy", "pygls")
 
 
@@ -52,7 +55,29 @@ PACKAGES = ("llama-cpp-python", "xllamacpp", "numpy", "pygls")
     "--gap-ms", default=round(GAP_MS), show_default=True, type=click.FloatRange(20, 5000),
     help="Mean time between the keys of a burst; 231: 52 words a minute (Dhakal et al., CHI 2018).",
 )  # fmt: skip
+@click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write index.html to this folder.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
+@click.option(
+    "--storm",
+    is_flag=False,
+    flag_value=STORM,
+    type=click.IntRange(30),
+    metavar="[N]",
+    help=f"Instead: N requests, {STORM} without a number, 50 a second over three documents; exit code 1 if one of them "
+    "is not answered once, memory grows, or work is left.",
+)
+@click.option(
+    "--target-delay",
+    type=click.FloatRange(0.1, 60),
+    metavar="SECONDS",
+    help="Instead: egate-lsp without a target and with one that answers so late, in turns.",
+)
+@click.option(
+    "--target-model", default=TARGET, show_default=True, help="With --target-delay: catalogue name of the target."
+)
+@click.option(
+    "--ablations", is_flag=True, help="Instead: egate-lsp as it is, and with parts of it turned off, in turns."
+)
 @set_option
 def latency(
     *,
@@ -62,7 +87,12 @@ def latency(
     limit: int,
     seed: int,
     gap_ms: float,
+    report: Path | None,
     json_file: Path | None,
+    storm: int | None,
+    target_delay: float | None,
+    target_model: str,
+    ablations: bool,
     overrides: Sequence[str],
 ) -> None:
     """Replay the writing of real files key by key, and time each reply: egate-lsp as an editor drives it, and beside
@@ -71,8 +101,23 @@ def latency(
     Parts of each file are taken out and typed again in real time, with slips, jumps, and pauses in which what is shown
     is accepted if the file says the same. docs/latency.md tells how, and what each figure means.
     """
+    from egate_lsp.evaluation import latency_report
+
     settings = load(overrides)
+    out = Console(width=None if sys.stdout.isatty() else 120)
+    if sum([storm is not None, target_delay is not None, ablations]) > 1:
+        raise ConfigError("--storm, --target-delay and --ablations are runs of their own.", hint="Give one of them.")
+    if storm is not None:
+        latency_others.storm(table_of(overrides), storm, json_file, out)
+        return
     tasks = _tasks(files, limit, seed)
+    played = latency_others.Played(tasks, seed, gap_ms, json_file, out)
+    if target_delay is not None:
+        latency_others.target_delay(settings, table_of(overrides), target_delay, target_model, played)
+        return
+    if ablations:
+        latency_others.ablations(table_of(overrides), played)
+        return
     if no_peer and against:
         raise ConfigError("--against and --no-peer contradict each other.", hint="Leave one out.")
     scripted = settings.draft.model.startswith(SCRIPTED)
@@ -93,7 +138,11 @@ def latency(
                     gap_ms=gap_ms, progress=progress, keep=keep)
         )  # fmt: skip
     keep(replay)
-    _show(frame | replay.result(), Console(width=None if sys.stdout.isatty() else 120))
+    result = frame | replay.result()
+    if report is not None:
+        report.mkdir(parents=True, exist_ok=True)
+        (report / "index.html").write_text(latency_report.page(result), encoding="utf-8")
+    _show(result, out)
 
 
 async def _replay(
@@ -198,57 +247,16 @@ def _cpu() -> str:
     return platform.processor()
 
 
-_ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
-    ("all keys answered, p50 ms", ("p50_ms",), ".0f"),
-    ("  p95 ms", ("p95_ms",), ".0f"),
-    ("  p99 ms", ("all", "p99_ms"), ".0f"),
-    ("fresh while typing, p50 ms", ("fresh_p50_ms",), ".0f"),
-    ("  p95 ms", ("fresh_p95_ms",), ".0f"),
-    ("  p50 ms, had none been overtaken", ("kinds", "fresh", "p50_all_ms"), ".0f"),
-    ("  p95 ms, had none been overtaken", ("kinds", "fresh", "p95_all_ms"), ".0f"),
-    ("typed through, p50 ms", ("kinds", "type-through", "p50_ms"), ".1f"),
-    ("after a jump, p50 ms", ("kinds", "jump", "p50_ms"), ".0f"),
-    ("first in a file, p50 ms", ("cold_ms",), ".0f"),
-    ("keys", ("keys",), ".0f"),
-    ("  overtaken by the next", ("all", "superseded"), ".0f"),
-    ("  with text shown", ("share_with_text",), ".0%"),
-    ("characters saved", ("chars_saved",), ".0f"),
-    ("  of texts within a second", ("chars_saved_in_time",), ".0f"),
-    ("  of characters written", ("chars_written",), ".0f"),
-    ("prompt tokens evaluated", ("prompt_tokens",), ".0f"),
-    ("  per key", ("prompt_tokens_per_key",), ".1f"),
-    ("tokens decoded per key", ("decoded_tokens_per_key",), ".1f"),
-    ("  decoded and never shown", ("decoded_never_shown",), ".0f"),
-    ("target requests per 1,000 characters", ("target_requests_per_1000_chars",), ".1f"),
-    ("  tokens per 1,000 characters", ("target_tokens_per_1000_chars",), ".0f"),
-    ("CPU seconds", ("cpu_s",), ".1f"),
-    ("peak memory, MB", ("peak_rss_mb",), ".0f"),
-    ("fresh over the engine's own time", ("floor_ratio",), ".2f"),
-)
-
-
 def _show(result: dict[str, Any], console: Console) -> None:
-    tools = [name for name in ("egate", "peer") if name in result]
+    from egate_lsp.evaluation import latency_report
+
+    tools = latency_report.tools_of(result)
     table = Table(title=f"{len(result['files'])} files, model {result['model']}, {result['machine']['cpu']}")
     table.add_column("")
     for name in tools:
-        table.add_column({"egate": "egate-lsp", "peer": "llama.vim + llama-server"}[name], justify="right")
+        table.add_column(latency_report.NAMES[name], justify="right")
     if len(tools) == 2:
         table.add_column("ratio", justify="right")
-    for words, path, form in _ROWS:
-        values = [_value(result[name], path) for name in tools]
-        cells = ["-" if value is None else format(value, form) for value in values]
-        if len(values) == 2:
-            one, other = values
-            cells.append(f"{one / other:.2f}" if one is not None and other else "-")
-        table.add_row(words, *cells)
+    for row in latency_report.rows(result):
+        table.add_row(*row)
     console.print(table)
-
-
-def _value(figures: dict[str, Any], path: Sequence[str]) -> float | None:
-    found: Any = figures
-    for name in path:
-        found = found.get(name)
-        if found is None:
-            return None
-    return float(found)

@@ -30,6 +30,7 @@ LOOK_MS = 900.0  # median of a pause in which somebody looks at what is shown, i
 JUMP_MS = 2000.0  # median of the time between the last key at a place and the first request at the next
 SLIPS = 0.02  # share of letters that are typed wrong first, and taken back
 LOOKS = 0.12  # share of word ends at which somebody stops to look; at a new line always
+LONGEST_LINE = 160  # characters of a line that are taken out as a whole
 LEAST_ACCEPTED = 2  # characters other than white space that are worth a key
 NEIGHBOURS = "etaoinshrdlucmfwypvbgk"
 _WORD_END = re.compile(r"\w(?=\W)|[(\[{.,=](?=\s?\w)")
@@ -279,13 +280,16 @@ def _lines(text: str) -> list[tuple[int, int]]:
 
 
 def _end_of(text: str, start: int, size: int, *, whole: bool) -> int:
-    """Where a region of about this size ends: at a line's end, if it holds more than one line."""
-    last = len(text.rstrip()) if not whole else len(text)
-    end = min(start + size, last)
+    """Where a region of about this size ends: at the end of a line, or with `whole` unset of the file's text. Only of a
+    very long line a rest is left behind the region."""
+    last = len(text.rstrip())
     if not whole:
         return last
-    cut = text.rfind("\n", start + 1, end + 1)
-    return cut if cut > start else end
+    cut = text.rfind("\n", start + 1, start + size + 1)
+    if cut > start:
+        return cut
+    cut = text.find("\n", start + 1)
+    return min(cut if cut > start else len(text), start + max(size, LONGEST_LINE))
 
 
 def _middle(text: str, span: tuple[int, int]) -> int:

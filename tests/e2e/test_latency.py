@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from egate_lsp.cli import main
+from egate_lsp.cli import latency_others, main
 
 FILE = "\n".join(f"def task_{number}(first):\n    return first + {number}\n" for number in range(40))
 
@@ -69,3 +70,44 @@ def test_a_peer_that_is_not_there_is_named(tmp_path: Path) -> None:
 
     assert done.exit_code == 1
     assert "The server for comparison failed" in done.output
+
+
+def test_the_report_holds_the_figures(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--no-peer", "--limit", "24", "--report", str(tmp_path / "report"))
+
+    assert done.exit_code == 0, done.output
+    page = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert "<svg" in page
+    assert "sample.py" in page
+    assert "http" not in page
+
+
+def test_a_storm_leaves_nothing(tmp_path: Path) -> None:
+    found = tmp_path / "storm.json"
+
+    done = bench(tmp_path, "--storm", "150", "--json", str(found))
+
+    result = json.loads(found.read_text(encoding="utf-8"))
+    assert (result["requests"], result["unanswered"], result["answered_twice"]) == (150, 0, 0)
+    assert (result["last_answered"], result["failed"]) == (3, {})
+    assert (done.exit_code == 0) == (result["violations"] == [])
+
+
+def test_parts_turned_off(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = tmp_path / "ablations.json"
+    wanted = [row for row in latency_others.ABLATIONS if row[0] in {"as it is", "nothing drafted ahead"}]
+    monkeypatch.setattr(latency_others, "ABLATIONS", wanted)  # each is a server of its own
+
+    done = bench(tmp_path, "--ablations", "--limit", "12", "--json", str(found))
+
+    assert done.exit_code == 0, done.output
+    result = json.loads(found.read_text(encoding="utf-8"))
+    assert list(result["variants"]) == ["as it is", "nothing drafted ahead"]
+    assert len({variant["chars_written"] for variant in result["variants"].values()}) == 1
+
+
+def test_runs_of_their_own_do_not_mix(tmp_path: Path) -> None:
+    done = bench(tmp_path, "--ablations", "--storm", "30")
+
+    assert done.exit_code == 1
+    assert "one of them" in done.output

@@ -1,0 +1,200 @@
+"""The other runs of `egate-lsp bench latency`: the storm, the late target, the ablations. Each is egate-lsp alone."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.table import Table
+
+from egate_lsp.cli.bench_gate import bars
+from egate_lsp.config import Draft
+from egate_lsp.errors import EgateError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    from egate_lsp.config import Settings
+    from egate_lsp.evaluation.player import Task
+    from egate_lsp.evaluation.storm import Storm
+
+# Switches, each turned the other way; one that this version does not have is left out.
+ABLATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("as it is", {}),
+    ("documented order of FIM marks", {"fim_order": "documented"}),
+    ("no healing", {"healing": False}),
+    ("no prompt lookup", {"lookup": False}),
+    ("nothing drafted ahead", {"ahead": False}),
+    ("no waiting for the next key", {"debounce_ms": 0}),
+    ("no short window first", {"first_text_ms": 0}),
+    ("no repairs", {"repairs": 0}),
+)
+_COLUMNS: tuple[tuple[str, str, str], ...] = (
+    ("p50 ms", "p50_ms", ".0f"),
+    ("p95 ms", "p95_ms", ".0f"),
+    ("fresh p50", "fresh_p50_ms", ".0f"),
+    ("fresh p95", "fresh_p95_ms", ".0f"),
+    ("cold", "cold_ms", ".0f"),
+    ("with text", "share_with_text", ".0%"),
+    ("saved", "chars_saved", ".0f"),
+    ("prompt tokens", "prompt_tokens", ".0f"),
+    ("decoded", "decoded_tokens", ".0f"),
+    ("CPU s", "cpu_s", ".1f"),
+)
+WITHOUT, WITH = "no target", "a late target"
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """What is played, and where it is told."""
+
+    tasks: Sequence[Task]
+    seed: int
+    gap_ms: float
+    json_file: Path | None
+    out: Console
+
+
+def storm(options: dict[str, Any], requests: int, json_file: Path | None, out: Console) -> None:
+    """Raise a storm and tell what became of it.
+
+    Raises:
+        EgateError: something is not as it should be; the message says what.
+    """
+    from egate_lsp.evaluation import storm as storms
+    from egate_lsp.evaluation.raw_client import raw_client
+
+    async def run(progress: Callable[[str, int, int], None]) -> Storm:
+        async with raw_client(options) as client:
+            return await storms.run(client, requests, progress=lambda done, of: progress("requests", done, of))
+
+    with bars(Console(stderr=True)) as progress:
+        found = asyncio.run(run(progress))
+    if json_file is not None:
+        json_file.write_text(json.dumps(asdict(found) | {"violations": found.violations}, indent=1), encoding="utf-8")
+    idle = "never" if found.idle_after_s is None else f"after {found.idle_after_s:.1f} s"
+    out.print(
+        f"{found.requests} requests over {storms.DOCUMENTS} documents: {found.unanswered} without a reply, "
+        f"{found.answered_twice} with two; the last one answered in {found.last_answered} documents; memory "
+        f"{found.grown_mb:+.0f} MB since a fifth of them, at most {found.peak_rss_mb:.0f} MB; idle {idle}."
+    )
+    if found.violations:
+        raise EgateError(" ".join(found.violations))
+
+
+def target_delay(settings: Settings, options: dict[str, Any], seconds: float, model: str, played: Played) -> None:
+    """The same keys without a target and with a real one that is held back."""
+    from egate_lsp.evaluation.delaying_proxy import DelayingProxy
+    from egate_lsp.models import store
+    from egate_lsp.models.local_server import LocalServer
+
+    path = store.locate(model, settings.models)
+
+    async def run(progress: Callable[[str, int, int], None]) -> dict[str, Any]:
+        async with LocalServer(path, threads=settings.draft.threads) as server:
+            address = urlsplit(server.base_url)
+            assert address.hostname is not None
+            assert address.port is not None
+            async with DelayingProxy(address.hostname, address.port, seconds) as proxy:
+                target = {"preset": "llama-server", "base_url": f"http://127.0.0.1:{proxy.port}/v1"}
+                # The files of a replay lie in no workspace.
+                late = options | {"target": target, "privacy": {"outside_workspace": "send"}}
+                return await _in_turns([(WITHOUT, options), (WITH, late)], played, progress, one_start=True)
+
+    with bars(Console(stderr=True)) as progress:
+        result = asyncio.run(run(progress))
+    one, other = result["variants"][WITHOUT], result["variants"][WITH]
+    ratio = other["p95_ms"] / one["p95_ms"] if one["p95_ms"] else None
+    result |= {"delay_s": seconds, "target": model, "p95_ratio": ratio}
+    _tell(result, played, f"a target {seconds:g} s late")
+    if ratio is not None:
+        played.out.print(f"p95 with the late target over p95 without: {ratio:.2f}")
+    counts = result["late_answers"][WITH]
+    played.out.print(
+        f"late answers: {counts['late']}; of these used later: {counts['used']}, wasted: {counts['wasted']}; "
+        f"{other['target_requests_per_1000_chars']:.1f} requests per 1,000 characters"
+    )
+
+
+def ablations(options: dict[str, Any], played: Played) -> None:
+    """The same keys with parts turned off, one server after the other for each file."""
+    known = [(name, changed) for name, changed in ABLATIONS if changed.keys() <= Draft.model_fields.keys()]
+    variants = [
+        (name, options | ({"draft": options.get("draft", {}) | changed} if changed else {})) for name, changed in known
+    ]
+
+    with bars(Console(stderr=True)) as progress:
+        result = asyncio.run(_in_turns(variants, played, progress, one_start=False))
+    _tell(result, played, "with parts turned off")
+
+
+async def _in_turns(
+    variants: Sequence[tuple[str, dict[str, Any]]],
+    played: Played,
+    progress: Callable[[str, int, int], None],
+    *,
+    one_start: bool,
+) -> dict[str, Any]:
+    """Each file with each variant. `one_start`: all servers run from the first file on; else each is started anew for
+    each file, so that only one is in memory."""
+    from contextlib import AsyncExitStack
+
+    from egate_lsp.evaluation.latency_bench import Replay, egate, run
+
+    replay = Replay()
+    late = {name: {"late": 0, "used": 0, "wasted": 0} for name, _ in variants}
+
+    async def play(tools: Sequence[Any], tasks: Sequence[Task], at: int) -> None:
+        await run(
+            tools, tasks, replay, seed=played.seed, gap_ms=played.gap_ms,
+            progress=lambda name, done, of: progress(name, at + done, at + of),
+        )  # fmt: skip
+
+    async with AsyncExitStack() as stack:
+        if one_start:
+            tools = []
+            for name, options in variants:
+                tool = await stack.enter_async_context(egate(options))
+                tool.name = name
+                tools.append(tool)
+            await play(tools, played.tasks, 0)
+            for tool in tools:
+                late[tool.name] = _late(tool)
+        else:
+            for index, task in enumerate(played.tasks):
+                for name, options in variants if index % 2 == 0 else list(reversed(variants)):
+                    async with egate(options) as tool:
+                        tool.name = name
+                        await play([tool], [task], 0)
+                        late[name] = {key: late[name][key] + count for key, count in _late(tool).items()}
+    result = replay.result()
+    return {
+        "variants": {name: result[name] for name, _ in variants},
+        "files": result["files"],
+        "late_answers": late,
+        "seed": played.seed,
+        "gap_ms": played.gap_ms,
+    }
+
+
+def _late(tool: Any) -> dict[str, int]:
+    used = min(tool.late_used, tool.late)
+    return {"late": tool.late, "used": used, "wasted": tool.late - used}
+
+
+def _tell(result: dict[str, Any], played: Played, title: str) -> None:
+    if played.json_file is not None:
+        played.json_file.write_text(json.dumps(result, indent=1), encoding="utf-8")
+    table = Table(title=f"{len(played.tasks)} files, {title}")
+    table.add_column("")
+    for head, _, _ in _COLUMNS:
+        table.add_column(head, justify="right")
+    for name, found in result["variants"].items():
+        cells = [(found[key], form) for _, key, form in _COLUMNS]
+        table.add_row(name, *("-" if value is None else format(value, form) for value, form in cells))
+    played.out.print(table)
