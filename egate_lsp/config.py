@@ -94,6 +94,9 @@ class Draft(_Section):
     """Cap on lines for one completion."""
     healing: bool = True
     """Token healing at the cursor."""
+    lookup: bool = True
+    """Guess the next tokens where the last ones stood before in the prompt or in a recent draft, and let the model
+    check them in one batch, where that is measured to pay on this machine. What is written stays the same."""
     repairs: int = Field(3, ge=0, le=100)
     """Faulty lines per completion for which other drafts are looked for, before the target is asked."""
     fim_order: Literal["auto", "suffix-first", "documented", "prefix-only"] = "auto"

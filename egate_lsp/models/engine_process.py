@@ -151,6 +151,7 @@ class EngineProcess:
             "marks": asdict(marks) if marks else None,
             "order": order.value,
             "healing": draft.healing,
+            "lookup": draft.lookup,
         }
         self._on_state = on_state or (lambda _state: None)
         self._command = tuple(command)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import time
+from collections import deque
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ import numpy as np
 
 from egate_lsp import context as contexts
 from egate_lsp.errors import DraftError, ModelLoadError
-from egate_lsp.models import healing
+from egate_lsp.models import healing, lookup
 from egate_lsp.models.entropy import Meter, TokenStats, likeliest, top_probabilities
 from egate_lsp.models.fim import FimMarks, FimOrder, parts
 from egate_lsp.models.slots import Slots
@@ -49,6 +50,8 @@ SPEED_MEMORY = 0.7  # of a measured speed in the average
 MEASURED_TOKENS = 24  # the least that a speed is taken from
 READ_BATCH = 64  # tokens read ahead at once: what is lost when a job comes in between is little
 WARM_UP_TOKENS = 64
+# A token decoded in a batch with guesses must come out as it does alone, up to this difference of a logit.
+SAME_LOGITS = 1e-3
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +67,7 @@ class EngineSettings:
     marks: FimMarks | None
     order: FimOrder
     healing: bool
+    lookup: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,8 @@ class Usage:
         stop: "eog", "max_tokens", "max_lines", "cancelled" or "unspellable".
         reused_tokens: prompt tokens found in the KV cache.
         unread_tokens: prompt tokens of the whole window that a shorter one left out, for lack of time.
+        guessed_tokens, right_tokens: see `lookup`; how many were guessed, and how many of those were written.
+        decodes: batches that were decoded for the draft, each a step of the model.
     """
 
     prompt_tokens: int = 0
@@ -135,6 +141,9 @@ class Usage:
     evaluated_tokens: int = 0
     generated_tokens: int = 0
     unread_tokens: int = 0
+    guessed_tokens: int = 0
+    right_tokens: int = 0
+    decodes: int = 0
     prompt_ms: float = 0.0
     decode_ms: float = 0.0
     stop: str = ""
@@ -174,6 +183,10 @@ class LlamaCppEngine:
         self._slots = Slots(1 if recurrent else PROMPTS)
         self._speed: float | None = None  # prompt tokens a second, as measured
         self._window = 0.0  # characters of a short window
+        # A guess that was wrong is taken out of the cache again, which a recurrent state does not allow.
+        self._guessing = settings.lookup and not recurrent and settings.batch_tokens > lookup.MAX_GUESS
+        self._odds = lookup.Odds()
+        self._recent: deque[list[int]] = deque(maxlen=lookup.RECENT_DRAFTS)
         self.usage = Usage()
 
     @property
@@ -212,11 +225,13 @@ class LlamaCppEngine:
         shown: list[Generated] = []
         steps: list[_Step] = []
         logprob = 0.0
+        guesses = self._guesses(prompt, job)
+        row = -1
         while True:
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
             if self._cancel[0] != b"\x00":
                 raise CancelledJob
-            token, stats, logits = self._next(forced, -1)
+            token, stats, logits = self._next(forced, row)
             if token is None:
                 usage.stop = "unspellable"
                 return
@@ -239,7 +254,11 @@ class LlamaCppEngine:
             if lines >= job.max_lines:
                 usage.stop = "max_lines"
                 break
-            self._decode([token], sequence)
+            if guesses is None:
+                self._decode([token], sequence)
+                usage.decodes += 1
+            else:
+                row = self._advance(guesses, token, sequence, job, lines, spelling=bool(forced))
         if job.branches:
             yield from self._branch(job, sequence, len(prompt), steps, shown)
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
@@ -258,6 +277,50 @@ class LlamaCppEngine:
             return None, rest
         likeliest = top_probabilities(logits, top) if top else ()
         return Generated(beyond, stats.entropy, stats.logprob, stats.margin, likeliest), rest
+
+    def _guesses(self, prompt: Sequence[int], job: Job) -> lookup.Guesses | None:
+        if not self._guessing:
+            return None
+        return lookup.Guesses(self._odds, self._recent, prompt, job.max_tokens)
+
+    def _advance(
+        self, guesses: lookup.Guesses, token: int, sequence: int, job: Job, lines: int, *, spelling: bool
+    ) -> int:
+        """The row of the logits after `token`: one that was decoded as a guess, or of a new batch."""
+        usage = self.usage
+        if guesses.confirm(token):
+            usage.right_tokens += 1
+            return guesses.row
+        if wrong := guesses.withdraw():
+            self._withdraw(sequence, wrong)
+        guess = [] if spelling else self._useful(guesses.make(job.max_tokens - usage.generated_tokens - 1), job, lines)
+        self._timed([token, *guess], sequence)
+        guesses.decoded(guess)
+        usage.decodes += 1
+        usage.guessed_tokens += len(guess)
+        return 0
+
+    def _timed(self, tokens: Sequence[int], sequence: int) -> None:
+        """Decode, with the logits of every row."""
+        started = time.perf_counter()
+        self._decode(tokens, sequence, all_rows=True)
+        self._odds.took(len(tokens), time.perf_counter() - started)
+
+    def _withdraw(self, sequence: int, count: int) -> None:
+        """Take the last tokens out of the cache again."""
+        cached = self._slots[sequence]
+        del cached[len(cached) - count :]
+        llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
+
+    def _useful(self, guess: Sequence[int], job: Job, lines: int) -> list[int]:
+        """The tokens of a guess whose logits would be looked at: not those that end the draft, nor any after them."""
+        found = []
+        for token in guess:
+            lines += self._pieces[token].count(b"\n")
+            if token in self._stops or lines >= job.max_lines:
+                break
+            found.append(token)
+        return found
 
     def _choices(self, logits: Logits, forced: bytes, chosen: int) -> list[tuple[int, float]]:
         """`(token, logprob)` of the likeliest tokens that could stand here, without the chosen one."""
@@ -351,6 +414,22 @@ class LlamaCppEngine:
         for _ in range(2):
             sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
             self._drop(sequence)
+        if self._guessing:
+            self._guessing = self._batches_agree(prompt)
+
+    def _batches_agree(self, prompt: Sequence[int]) -> bool:
+        """Decode some tokens alone and at once: what each costs, and whether it is the same."""
+        sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+        tokens = prompt[: 1 + lookup.MAX_GUESS]
+        alone = []
+        for token in tokens:
+            self._timed([token], sequence)
+            alone.append(self.logits(0).copy())
+        self._withdraw(sequence, len(tokens))
+        self._timed(tokens, sequence)
+        apart = max(float(np.abs(self.logits(row) - logits).max()) for row, logits in enumerate(alone))
+        self._drop(sequence)
+        return apart <= SAME_LOGITS
 
     def _affordable(self, prefix: str, job: Job) -> list[int]:
         """The prompt of the whole window if it can be read in time, else that of a shorter one. The shorter one is cut
@@ -434,10 +513,10 @@ class LlamaCppEngine:
         speed = tokens / seconds
         self._speed = speed if self._speed is None else SPEED_MEMORY * self._speed + (1.0 - SPEED_MEMORY) * speed
 
-    def _decode(self, tokens: Sequence[int], sequence: int) -> None:
+    def _decode(self, tokens: Sequence[int], sequence: int, *, all_rows: bool = False) -> None:
         cached = self._slots[sequence]
         entries = [(sequence, token, len(cached) + index) for index, token in enumerate(tokens)]
-        self._fill(entries, outputs=range(len(tokens) - 1, len(tokens)))
+        self._fill(entries, outputs=range(0 if all_rows else len(tokens) - 1, len(tokens)))
         result = llama.llama_decode(self._context, self._batch)
         if result == 0:
             cached.extend(tokens)

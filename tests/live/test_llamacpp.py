@@ -123,6 +123,23 @@ async def test_a_window_that_takes_long_to_read_gives_way_to_a_short_one_until_i
     assert read == whole
 
 
+async def test_guessing_changes_no_token_and_no_entropy() -> None:
+    """Where the text repeats itself: what is written is the same, in fewer steps of the model where it guessed."""
+    drafts, counts = [], []
+    for guessing in (True, False):
+        async with engine(lookup=guessing) as subject:
+            context = FimContext(LONG[:1200] + "def function_99(a, b):\n", "\n\n")
+            drafts.append([token async for token in subject.generate(context, Limits(40, 4))])
+            counts.append(subject.usage())
+    (guessed, plain), (count, plain_count) = drafts, counts
+
+    assert [token.piece for token in guessed] == [token.piece for token in plain]
+    assert [token.entropy for token in guessed] == pytest.approx([token.entropy for token in plain], abs=1e-3)
+    assert plain_count["guessed_tokens"] == 0
+    assert 0 <= count["right_tokens"] <= count["guessed_tokens"]
+    assert count["decodes"] + count["right_tokens"] == plain_count["decodes"]
+
+
 async def test_two_documents_stay_warm_beside_each_other() -> None:
     one, other = LONG[:2000], LONG[2000:4000]
     async with engine() as subject:
