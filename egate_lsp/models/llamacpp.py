@@ -52,6 +52,7 @@ READ_BATCH = 64  # tokens read ahead at once: what is lost when a job comes in b
 WARM_UP_TOKENS = 64
 # A token decoded in a batch with guesses must come out as it does alone, up to this difference of a logit.
 SAME_LOGITS = 1e-3
+CELLS = 256  # llama.cpp looks through the cache by multiples of so many cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,6 +187,8 @@ class LlamaCppEngine:
         # A guess that was wrong is taken out of the cache again, which a recurrent state does not allow.
         self._guessing = settings.lookup and not recurrent and settings.batch_tokens > lookup.MAX_GUESS
         self._odds = lookup.Odds()
+        self._same: dict[int, bool] = {}
+        self._most_held = 0
         self._recent: deque[list[int]] = deque(maxlen=lookup.RECENT_DRAFTS)
         self.usage = Usage()
 
@@ -294,11 +297,30 @@ class LlamaCppEngine:
         if wrong := guesses.withdraw():
             self._withdraw(sequence, wrong)
         guess = [] if spelling else self._useful(guesses.make(job.max_tokens - usage.generated_tokens - 1), job, lines)
+        if guess and not self._agrees([token, *guess], sequence):
+            guess = []
         self._timed([token, *guess], sequence)
         guesses.decoded(guess)
         usage.decodes += 1
         usage.guessed_tokens += len(guess)
         return 0
+
+    def _agrees(self, tokens: Sequence[int], sequence: int) -> bool:
+        """Whether the first of some tokens comes out of a batch with the others as it does alone.
+
+        llama.cpp chooses its kernels by the number of rows in a batch and by the cells of the cache that it looks
+        through, so this is tried once, with the tokens at hand, for each doubling of those.
+        """
+        self._most_held = max(self._most_held, sum(len(self._slots[slot]) for slot in range(PROMPTS)) + len(tokens))
+        size = (self._most_held // CELLS).bit_length()
+        if size not in self._same:
+            self._timed(tokens, sequence)
+            among = self.logits(0).copy()
+            self._withdraw(sequence, len(tokens))
+            self._timed(tokens[:1], sequence)
+            self._same[size] = float(np.abs(self.logits(0) - among).max()) <= SAME_LOGITS
+            self._withdraw(sequence, 1)
+        return self._same[size]
 
     def _timed(self, tokens: Sequence[int], sequence: int) -> None:
         """Decode, with the logits of every row."""
@@ -415,21 +437,9 @@ class LlamaCppEngine:
             sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
             self._drop(sequence)
         if self._guessing:
-            self._guessing = self._batches_agree(prompt)
-
-    def _batches_agree(self, prompt: Sequence[int]) -> bool:
-        """Decode some tokens alone and at once: what each costs, and whether it is the same."""
-        sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
-        tokens = prompt[: 1 + lookup.MAX_GUESS]
-        alone = []
-        for token in tokens:
-            self._timed([token], sequence)
-            alone.append(self.logits(0).copy())
-        self._withdraw(sequence, len(tokens))
-        self._timed(tokens, sequence)
-        apart = max(float(np.abs(self.logits(row) - logits).max()) for row, logits in enumerate(alone))
-        self._drop(sequence)
-        return apart <= SAME_LOGITS
+            sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+            self._agrees(prompt[: 1 + lookup.MAX_GUESS], sequence)
+            self._drop(sequence)
 
     def _affordable(self, prefix: str, job: Job) -> list[int]:
         """The prompt of the whole window if it can be read in time, else that of a shorter one. The shorter one is cut

@@ -32,7 +32,7 @@ MIN_MATCH = 2  # tokens that must have occurred before
 MAX_MATCH = 12
 # Tokens: a batch of three. llama.cpp multiplies by quantised weights in groups of four rows, by a kernel that rounds in
 # another way: at four tokens the logits of the default draft moved by up to 0.42 and the entropy by 0.08 nats, at two
-# and three by nothing at all (24 tokens, x86-64). The engine checks this when it loads a model.
+# and three by nothing at all (24 tokens, x86-64, one thread).
 MAX_GUESS = 2
 MARGIN = 1.05
 PROBE = 64

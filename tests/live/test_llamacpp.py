@@ -123,11 +123,12 @@ async def test_a_window_that_takes_long_to_read_gives_way_to_a_short_one_until_i
     assert read == whole
 
 
-async def test_guessing_changes_no_token_and_no_entropy() -> None:
+@pytest.mark.parametrize("kv_type", ["f16", "q8_0"])
+async def test_guessing_changes_no_token_and_no_entropy(kv_type: str) -> None:
     """Where the text repeats itself: what is written is the same, in fewer steps of the model where it guessed."""
     drafts, counts = [], []
     for guessing in (True, False):
-        async with engine(lookup=guessing) as subject:
+        async with engine(lookup=guessing, kv_type=kv_type) as subject:
             context = FimContext(LONG[:1200] + "def function_99(a, b):\n", "\n\n")
             drafts.append([token async for token in subject.generate(context, Limits(40, 4))])
             counts.append(subject.usage())
