@@ -194,7 +194,7 @@ def index(*, folder: Path, places: int, seed: int) -> None:
 
     found = asyncio.run(measure(folder, places, seed))
     click.echo(f"files       {found.files}, in {found.chunks} chunks")
-    click.echo(f"read        in {found.built_s:.1f} s, of which {found.read_s:.1f} s were its own time")
+    click.echo(f"read        in {found.built_s:.1f} s, with {found.read_s:.1f} s of processor time")
     click.echo(f"memory      {found.peak_mb:.0f} MB at most")
     click.echo(f"answer      {middle(found.answer_ms):.1f} ms (p95 {percentile(found.answer_ms, 0.95):.1f}), "
                f"{found.answered} of {len(found.answer_ms)} with code")  # fmt: skip

@@ -32,8 +32,8 @@ PREFIX_CHARS, SUFFIX_CHARS = 3000, 1000
 
 @dataclass(frozen=True, slots=True)
 class IndexLoad:
-    """Times in ms, but `built_s`, from the start of the process to the last file, and `read_s`, what the process
-    itself needed of it; memory in MB.
+    """Times in ms, but `built_s`, from the start of the process to the last file, and `read_s`, the processor time
+    of it; memory in MB.
 
     Attributes:
         held_ms: the most time that the event loop's thread worked between two of its ticks, while the folder was read

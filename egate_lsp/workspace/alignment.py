@@ -77,18 +77,39 @@ def _words_of(line: str) -> frozenset[int]:
 def likeness(lines: Sequence[str], wanted: Around) -> list[float]:
     """For each row, and the one after the last: the share of the weight around the cursor that stands around it too,
     in [0, 1]."""
-    total = sum(wanted.before.values()) + sum(wanted.after.values())
-    if total <= 0.0:
+    before, after = _whole(wanted.before), _whole(wanted.after)
+    total = sum(before.values()) + sum(after.values())
+    if not total:
         return [0.0] * (len(lines) + 1)
     rows = [_words_of(line) for line in lines]
-    befores = [wanted.before.keys() & row for row in rows]
-    afters = [wanted.after.keys() & row for row in rows]
-    found = []
-    for row in range(len(lines) + 1):
-        above = frozenset().union(*befores[max(row - REACH_BEFORE, 0) : row])
-        below = frozenset().union(*afters[row : row + REACH_AFTER])
-        weight = sum(wanted.before[word] for word in above) + sum(wanted.after[word] for word in below)
-        found.append(min(weight / total, 1.0))
+    above = _sums(rows, before, REACH_BEFORE)
+    below = _sums(rows[::-1], after, REACH_AFTER)[::-1]
+    return [(up + down) / total for up, down in zip(above, below, strict=True)]
+
+
+def _whole(weights: Mapping[int, float]) -> dict[int, int]:
+    """In millionths: sums of whole numbers are the same in whichever order they are made."""
+    return {word: round(weight * 1e6) for word, weight in weights.items()}
+
+
+def _sums(rows: Sequence[frozenset[int]], weights: Mapping[int, int], reach: int) -> list[int]:
+    """For each place between rows, the ends included: the weight of the words in the `reach` rows before it, each
+    counted once."""
+    found = [0]
+    held: dict[int, int] = {}
+    total = 0
+    for row, words_there in enumerate(rows):
+        for word in weights.keys() & words_there:
+            count = held.get(word, 0)
+            held[word] = count + 1
+            if not count:
+                total += weights[word]
+        if row >= reach:
+            for word in weights.keys() & rows[row - reach]:
+                held[word] -= 1
+                if not held[word]:
+                    total -= weights[word]
+        found.append(total)
     return found
 
 

@@ -38,7 +38,7 @@ MAX_WAITING = 4  # questions
 class IndexState:
     """Attributes:
     files, chunks: in all folders whose reading has ended.
-    read_s: how long it took, of the process's own time.
+    read_s: the processor time that it took.
     done: all folders were read.
     """
 

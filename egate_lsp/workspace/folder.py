@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 class Folder:
     """Attributes:
     root: absolute and without links.
-    read_s: how long the last reading of the whole folder took, the time between its files left out.
+    read_s: the processor time that the last reading of the whole folder took.
     """
 
     def __init__(self, root: str, never_send: Sequence[str], limits: Limits) -> None:
@@ -49,18 +49,18 @@ class Folder:
 
     def reading(self) -> Iterator[None]:
         """Bring all files up to date, with a pause after each that was looked at."""
-        began, spent = time.perf_counter(), 0.0
+        began, spent = time.process_time(), 0.0
         seen = set()
         for name, stamp in self._scan.files():
             seen.add(name)
             if self._stamps.get(name) != stamp:
                 self._read(name, stamp)
-            spent += time.perf_counter() - began
+            spent += time.process_time() - began
             yield
-            began = time.perf_counter()
+            began = time.process_time()
         for name in self._stamps.keys() - seen:
             self._forget(name)
-        self.read_s = spent + time.perf_counter() - began
+        self.read_s = spent + time.process_time() - began
 
     def changed(self, name: str) -> None:
         """A file was saved, made or deleted."""

@@ -36,7 +36,7 @@ class Limits:
 
     file_bytes: int = 256_000
     files: int = 20_000
-    total_bytes: int = 100_000_000
+    total_bytes: int = 60_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,12 @@ so it never outlives the server. A file is read between two messages, so an answ
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import queue
 import sys
 import threading
+import time
 from dataclasses import asdict
 from typing import IO, TYPE_CHECKING, Any
 
@@ -22,7 +22,10 @@ from egate_lsp.workspace.scan import Limits
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NICENESS = 10  # whoever waits for a suggestion comes first
+# While it reads a folder it rests after each file for half of the time that this took: the draft engine needs the
+# processor. It has no lower priority, because an answer would then have to wait for the engine too.
+REST = 0.5
+LONGEST_REST_S = 0.1
 RESCAN_S = 600.0  # between looks at the whole folder, for what nobody told
 
 
@@ -35,6 +38,7 @@ class Worker:
         self._messages: queue.SimpleQueue[dict[str, Any]] = queue.SimpleQueue()
         self._folders: list[Folder] = []
         self._reading: list[tuple[Folder, Iterator[None]]] = []
+        self._rest_s = 0.0
         self._number = 0  # of the last opening, by which what is told of it is known
 
     def run(self) -> None:
@@ -42,11 +46,13 @@ class Worker:
         threading.Thread(target=self._read, name="reader", daemon=True).start()
         while True:
             try:
-                message = self._messages.get(block=not self._reading, timeout=RESCAN_S)
+                message = self._messages.get(timeout=self._rest_s if self._reading else RESCAN_S)
             except queue.Empty:
                 if not self._reading:
                     self._rescan()
+                began = time.perf_counter()
                 self._read_on()
+                self._rest_s = min(REST * (time.perf_counter() - began), LONGEST_REST_S)
                 continue
             if message["op"] == "stop":
                 return
@@ -119,8 +125,6 @@ def main() -> None:
     """Keep the real standard output for messages."""
     outgoing = os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)
-    with contextlib.suppress(OSError, AttributeError):
-        os.nice(NICENESS)
     Worker(sys.stdin.buffer, outgoing).run()
     outgoing.flush()
     os._exit(0)
