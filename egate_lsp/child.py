@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import os
 import subprocess
 from collections import deque
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 END_PATIENCE_S = 2.0
 LINE_LIMIT = 1 << 20  # bytes of one message
@@ -48,6 +49,13 @@ class Child:
     def last_words(self) -> str:
         return self.complaints[-1] if self.complaints else ""
 
+    def take(self, message: dict[str, Any]) -> None:
+        """A message has come. A KeyError or TypeError means that it is none."""
+        self.events.put_nowait(message)
+
+    def ended(self) -> None:
+        """Its messages have ended."""
+
     def send(self, **message: Any) -> None:
         """Write a message, unless it is ending."""
         assert self.process.stdin is not None
@@ -76,10 +84,11 @@ class Child:
     async def _read_messages(self) -> None:
         assert self.process.stdout is not None
         # A line that is no message means that it is out of its mind: as good as dead.
-        with contextlib.suppress(ConnectionError, ValueError):
+        with contextlib.suppress(ConnectionError, ValueError, KeyError, TypeError):
             while line := await self.process.stdout.readline():
-                self.events.put_nowait(json.loads(line))
+                self.take(json.loads(line))
         self.events.put_nowait(None)
+        self.ended()
 
     async def _read_complaints(self) -> None:
         assert self.process.stderr is not None
@@ -88,18 +97,17 @@ class Child:
                 self.complaints.append(line.decode("utf-8", "replace").strip())
 
 
-async def spawn(command: Sequence[str], name: str, environment: Mapping[str, str]) -> Child:
-    """Start a process; `name` is for its tasks.
+async def spawn(command: Sequence[str]) -> asyncio.subprocess.Process:
+    """Start a process, without numpy's BLAS keeping threads spinning in it.
 
     Raises:
         OSError: there is no such program.
     """
-    process = await asyncio.create_subprocess_exec(
+    return await asyncio.create_subprocess_exec(
         *command,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         limit=LINE_LIMIT,
-        env=dict(environment),
+        env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"},
     )
-    return Child(process, name)

@@ -7,17 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import logging
-import os
-import subprocess
 import sys
-from collections import deque
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
+from egate_lsp.child import Child, spawn
 from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
 from egate_lsp.models import Limits, Search
 from egate_lsp.values import Token
@@ -35,9 +32,6 @@ log = logging.getLogger(__name__)
 # -P: the editor's working directory is a workspace, and no file of it may be imported in a module's place.
 WORKER = (sys.executable, "-P", "-m", "egate_lsp.models.engine_worker")
 BACKOFF_S = (0.0, 0.5, 1.0, 2.0, 4.0, 8.0, 16.0, 30.0)  # before each start after a death without a finished job
-END_PATIENCE_S = 2.0
-LINE_LIMIT = 1 << 20  # bytes of one message
-STDERR_LINES = 10
 
 EngineStateName = Literal["stopped", "loading", "ready", "working", "failed"]
 
@@ -53,69 +47,25 @@ class EngineState:
     hint: str = ""
 
 
-class _Child:
-    """One process of the worker, from start to end, and the job it runs."""
+class _Child(Child):
+    """One process of the worker, and the job it runs."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
-        self.process = process
         self.loaded: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.loaded.add_done_callback(lambda future: future.cancelled() or future.exception())
-        self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self.complaints: deque[str] = deque(maxlen=STDERR_LINES)
-        self.readers = (
-            asyncio.create_task(self._read_messages(), name="egate engine messages"),
-            asyncio.create_task(self._read_complaints(), name="egate engine stderr"),
-        )
+        super().__init__(process, "engine")
 
-    @property
-    def alive(self) -> bool:
-        return self.process.returncode is None and not self.readers[0].done()
+    def take(self, message: dict[str, Any]) -> None:
+        if message["event"] == "loaded":
+            self.loaded.set_result(message)
+        elif message["event"] == "error" and not self.loaded.done():
+            self.loaded.set_exception(ModelLoadError(message["message"], hint=message["hint"]))
+        else:
+            super().take(message)
 
-    def send(self, **message: Any) -> None:
-        assert self.process.stdin is not None
-        if not self.process.stdin.is_closing():
-            self.process.stdin.write(json.dumps(message).encode() + b"\n")
-
-    async def _read_messages(self) -> None:
-        assert self.process.stdout is not None
-        # A line that is no message means that the worker is out of its mind: as good as dead.
-        with contextlib.suppress(ConnectionError, ValueError, KeyError):
-            while line := await self.process.stdout.readline():
-                message = json.loads(line)
-                if message["event"] == "loaded":
-                    self.loaded.set_result(message)
-                elif message["event"] == "error" and not self.loaded.done():
-                    self.loaded.set_exception(ModelLoadError(message["message"], hint=message["hint"]))
-                else:
-                    self.events.put_nowait(message)
-        self.events.put_nowait(None)
+    def ended(self) -> None:
         if not self.loaded.done():
             self.loaded.set_exception(EngineDied("The draft engine ended while it loaded the model."))
-
-    async def _read_complaints(self) -> None:
-        assert self.process.stderr is not None
-        with contextlib.suppress(ConnectionError, ValueError):
-            while line := await self.process.stderr.readline():
-                self.complaints.append(line.decode("utf-8", "replace").strip())
-
-    async def end(self, *, kill: bool) -> None:
-        """Close the process and what belongs to it."""
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-        if kill and self.alive:
-            # Not one that has ended: asyncio would then lose its exit code.
-            self._kill()
-        try:
-            async with asyncio.timeout(END_PATIENCE_S):
-                await self.process.wait()
-        except TimeoutError:
-            self._kill()
-            await self.process.wait()
-        await asyncio.gather(*self.readers, return_exceptions=True)
-
-    def _kill(self) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
 
 
 class EngineProcess:
@@ -362,7 +312,7 @@ class EngineProcess:
             self._child = None
         self._report("loading")
         await asyncio.sleep(BACKOFF_S[min(self._deaths, len(BACKOFF_S) - 1)] if self._deaths > 1 else 0.0)
-        child = self._child = _Child(await self._spawn())
+        child = self._child = _Child(await spawn(self._command))
         child.send(op="load", settings=self._settings)
         try:
             async with asyncio.timeout(self._draft.load_timeout_s):
@@ -375,7 +325,7 @@ class EngineProcess:
             ) from None
         except EngineDied as error:
             await self._died(child)
-            raise EngineDied(f"{error} {_last_words(child)}".strip(), hint=_MEMORY_HINT) from None
+            raise EngineDied(f"{error} {child.last_words}".strip(), hint=_MEMORY_HINT) from None
         except ModelLoadError as error:
             self._failure = error
             await child.end(kill=True)
@@ -385,18 +335,6 @@ class EngineProcess:
         self._start_idle_clock()
         self._report("ready")
         return child
-
-    async def _spawn(self) -> asyncio.subprocess.Process:
-        # numpy's BLAS would keep threads spinning beside llama.cpp's own.
-        environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
-        return await asyncio.create_subprocess_exec(
-            *self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            limit=LINE_LIMIT,
-            env=environment,
-        )
 
     async def _next_event(self, child: _Child, job: int) -> dict[str, Any]:
         while True:
@@ -412,7 +350,7 @@ class EngineProcess:
             if event is None:
                 await self._died(child)
                 raise EngineDied(
-                    f"The draft engine ended unexpectedly ({_ending(child)}). {_last_words(child)}".strip(),
+                    f"The draft engine ended unexpectedly ({child.ending}). {child.last_words}".strip(),
                     hint="It is started again for the next completion.",
                     sudden=True,
                 )
@@ -441,7 +379,7 @@ class EngineProcess:
     async def _died(self, child: _Child) -> None:
         self._deaths += 1
         await child.end(kill=True)
-        log.warning("engine died (%s): %s", _ending(child), _last_words(child))
+        log.warning("engine died (%s): %s", child.ending, child.last_words)
         if self._child is child:
             self._child = None
 
@@ -485,12 +423,3 @@ def default_threads() -> int:
     """Physical cores that this process may use: more threads than that slow decoding down."""
     allowed = len(psutil.Process().cpu_affinity()) if hasattr(psutil.Process, "cpu_affinity") else psutil.cpu_count()
     return max(min(psutil.cpu_count(logical=False) or 1, allowed or 1), 1)
-
-
-def _ending(child: _Child) -> str:
-    code = child.process.returncode
-    return f"signal {-code}" if code is not None and code < 0 else f"exit code {code}"
-
-
-def _last_words(child: _Child) -> str:
-    return child.complaints[-1] if child.complaints else ""

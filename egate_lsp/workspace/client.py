@@ -164,10 +164,8 @@ class WorkspaceIndex:
         """Run the process, and run it again when it has died."""
         for delay in self._backoff_s:
             await asyncio.sleep(delay)
-            # numpy's BLAS would keep threads spinning.
-            environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
             try:
-                child = await spawn(self._command, "workspace index", environment)
+                child = Child(await spawn(self._command), "workspace index")
             except OSError as error:
                 log.warning("the workspace index cannot be started: %s", error)
                 return
