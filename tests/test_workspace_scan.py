@@ -139,6 +139,17 @@ def test_files_that_vanish_or_change_their_nature(tmp_path: Path) -> None:
     assert scan.text("a.py") is None
 
 
+def test_there_is_a_pause_wherever_there_is_much_to_look_at(tmp_path: Path) -> None:
+    """In a folder of data, and among empty folders: questions are answered in the pauses."""
+    data = {f"data/{number}.csv": "x\n" for number in range(30)}
+    root = tree(tmp_path / "ws", {**data, **{f"{letter}/{letter}/readme.md": "x\n" for letter in "abcdef"}})
+
+    steps = list(Scan(str(root), (), Limits()).steps())
+
+    assert set(steps) == {None}
+    assert len(steps) >= 30 + 12
+
+
 def test_no_folder_at_all(tmp_path: Path) -> None:
     assert names(tmp_path / "nowhere") == []
 

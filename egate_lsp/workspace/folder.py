@@ -48,13 +48,15 @@ class Folder:
         return path[len(os.path.join(self.root, "")) :].replace(os.sep, "/")
 
     def reading(self) -> Iterator[None]:
-        """Bring all files up to date, with a pause after each that was looked at."""
+        """Bring all files up to date, with a pause after each step."""
         began, spent = time.process_time(), 0.0
         seen = set()
-        for name, stamp in self._scan.files():
-            seen.add(name)
-            if self._stamps.get(name) != stamp:
-                self._read(name, stamp)
+        for step in self._scan.steps():
+            if step is not None:
+                name, stamp = step
+                seen.add(name)
+                if self._stamps.get(name) != stamp:
+                    self._read(name, stamp)
             spent += time.process_time() - began
             yield
             began = time.process_time()

@@ -60,14 +60,21 @@ class Scan:
     def files(self) -> Iterator[tuple[str, Stamp]]:
         """Paths with slashes, relative to the root, in the order of their names, a folder's files before its
         folders. A folder that cannot be read has none."""
+        return (step for step in self.steps() if step is not None)
+
+    def steps(self) -> Iterator[tuple[str, Stamp] | None]:
+        """The same, with None for each folder and for each file that is left out: a pause for whoever must not be away
+        for long, also where thousands of them are."""
         count = total = 0
         waiting = [""]
         while waiting:
             folder = waiting.pop()
             names, inner = self._entries(folder)
+            yield None
             for name in names:
                 stamp = self.stamp(name)
                 if stamp is None or total + stamp.size > self._limits.total_bytes:
+                    yield None
                     continue
                 count, total = count + 1, total + stamp.size
                 yield name, stamp
