@@ -343,7 +343,8 @@ class Context(_Section):
     """What is shown beside the file: project-note: .egate/context.md of the workspace folder; similar-code: of other
     files of the workspace what is like the code at the cursor; this-file: the same of what is not shown of the file
     itself; open-files: where you were of late in open files, what is like the code at the cursor; recent-edits: what
-    you changed of late elsewhere. Nothing, as no gain was measured yet; see docs/context.md."""
+    you changed of late elsewhere. Nothing by default: for similar-code with this-file a gain was measured at equal
+    tokens, for the others none yet; see docs/context.md."""
     snippet_chars: int = Field(1500, ge=0, le=1_000_000)
     """Characters for all of these together."""
 
