@@ -63,7 +63,7 @@ class GitIgnore:
                 continue
             if isinstance(spec, bool):
                 return spec
-            matched = spec.check_file("/".join(parts[depth + 1 :]) + slash).include
+            matched = _last_match(spec, "/".join(parts[depth + 1 :]) + slash)
             if matched is not None:
                 return matched
         return False
@@ -95,3 +95,19 @@ class GitIgnore:
             self._known.clear()
         self._known[file] = (stamp, spec)
         return True if spec is None else spec
+
+
+def _last_match(spec: pathspec.GitIgnoreSpec, path: str) -> bool | None:
+    """Does the last pattern that matches this very path ignore it? None: none matches.
+
+    pathspec's own answer is another where patterns contradict one another: with `!*` before `keys/` it does not ignore
+    the folder. And it lets a pattern that matches a folder speak for what is in it, of which each level was asked
+    about here already.
+    """
+    for pattern in reversed(spec.patterns):
+        if pattern.include is None or pattern.regex is None:  # a comment, an empty line
+            continue
+        # The one group that a pattern may have is the slash after a folder that it matches.
+        if any(match.lastindex is None or match.end() == len(path) for match in pattern.regex.finditer(path)):
+            return bool(pattern.include)
+    return None

@@ -47,6 +47,24 @@ def test_nested_files_of_patterns(tmp_path: Path) -> None:
     assert [name for name in ("a.py", "src/keep.log", "src/top.py", "generated1.py") if ignored(name)] == []
 
 
+@pytest.mark.parametrize(
+    ("patterns", "ignored"),
+    [
+        ("!*\nkeys/", True),
+        ("keys/\n!*", False),
+        ("!*\nkeys", True),
+        ("keys/*\n!keys", True),
+        ("keys/\n!keys/a.py", True),
+        ("keys/*\n!keys/a.py", False),
+        ("*\n!*/\n!*.py", False),
+    ],
+)
+def test_patterns_that_contradict_one_another(tmp_path: Path, patterns: str, ignored: bool) -> None:
+    root = tree(tmp_path / "ws", {".git/HEAD": "", ".gitignore": patterns, "keys/a.py": ""})
+
+    assert GitIgnore().ignores(str(root / "keys/a.py"), str(root)) is ignored
+
+
 def test_a_changed_file_of_patterns_is_read_again(tmp_path: Path) -> None:
     root = tree(tmp_path, {".gitignore": "a.py\n"})
     git = GitIgnore()
@@ -91,14 +109,38 @@ def test_patterns_that_cannot_be_read_ignore_all(tmp_path: Path, kind: str) -> N
 NAMES = st.sampled_from(["a", "b", "c.log", "d.py"])
 PATTERNS = st.lists(
     st.sampled_from(
-        ["a", "a/", "/a", "*.log", "!c.log", "!a/", "b/**", "**/d.py", "a/*", "!a/c.log", "# x", "", "b/c.log"]
+        [
+            "a",
+            "a/",
+            "/a",
+            "*.log",
+            "!c.log",
+            "!a/",
+            "b/**",
+            "**/d.py",
+            "a/*",
+            "!a/c.log",
+            "# x",
+            "",
+            "b/c.log",
+            "!*",
+            "*",
+            "!*/",
+            "*/",
+            "!b",
+            "b/*",
+            "!*.py",
+            "**/",
+            "!/a/",
+            "a/b/",
+        ]
     ),
-    max_size=4,
+    max_size=5,
 )
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
-@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     files=st.sets(st.lists(NAMES, min_size=1, max_size=3).map(tuple), min_size=1, max_size=5),
     top=PATTERNS,
