@@ -77,6 +77,16 @@ def test_nothing_is_guessed_before_batches_are_measured() -> None:
     assert odds({1: 30.0}).guess(MAX_MATCH, MAX_GUESS) == 0
 
 
+def test_nothing_is_guessed_where_nothing_stood_before_however_long_nothing_was_guessed() -> None:
+    subject = odds(CHEAP)
+    for _ in range(1000):
+        subject.took(1, CHEAP[1])
+
+    guesses = Guesses(subject, deque(maxlen=2), [1, 2, 3, 4], 4)
+
+    assert guesses.make(3) == []
+
+
 def test_nothing_is_guessed_where_three_tokens_cost_three_times_as_much() -> None:
     assert all(
         odds(DEAR, right=1000, match=match).guess(match, MAX_GUESS) == 0 for match in range(MIN_MATCH, MAX_MATCH + 1)

@@ -132,7 +132,7 @@ class Odds:
 
     def guess(self, match: int, available: int) -> int:
         """How many of the available tokens to guess."""
-        if not self.measured:
+        if not available or not self.measured:
             return 0
         if self._alone >= PROBE and self.right(match) >= LIKELY:
             return min(available, MAX_GUESS)
