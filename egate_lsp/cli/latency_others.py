@@ -69,8 +69,11 @@ def storm(options: dict[str, Any], requests: int, json_file: Path | None, out: C
     from egate_lsp.evaluation import storm as storms
     from egate_lsp.evaluation.raw_client import raw_client
 
+    # What is drafted or read ahead of the next request is meant to go on; here it would hide what a storm leaves.
+    quiet = options | {"draft": {"ahead": False, "read_ahead": False} | options.get("draft", {})}
+
     async def run(progress: Callable[[str, int, int], None]) -> Storm:
-        async with raw_client(options) as client:
+        async with raw_client(quiet) as client:
             return await storms.run(client, requests, progress=lambda done, of: progress("requests", done, of))
 
     with bars(Console(stderr=True)) as progress:

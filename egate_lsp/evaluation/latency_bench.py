@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from egate_lsp.evaluation.player import Played, Task
     from egate_lsp.evaluation.tools import Tool
 
-BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
+BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
 SPEED_PATIENCE_S = 600.0
 
 
