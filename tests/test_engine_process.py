@@ -18,9 +18,12 @@ from egate_lsp.models.fim import QWEN, FimOrder
 from egate_lsp.values import FimContext
 
 WORKER = """
-import json, os, sys
+import json, os, sys, time
+over = []
 def say(**message):
     print(json.dumps(message), flush=True)
+    if message["event"] in ("done", "error"):
+        over.append(message.get("job"))
 read = []
 loaded = dict(event="loaded", vocabulary=1000, fim=True, trained_context=1, threads=1, load_ms=1.0)
 for line in sys.stdin:
@@ -35,6 +38,7 @@ for line in sys.stdin:
         elif kind != "hang":
             say(**loaded)
     elif op == "generate":
+        tired = "tired" in prefix
         say(event="progress", job=job, done=0, total=1)
         say(event="token", job=job, piece="one", entropy=0.5, logprob=-0.5, margin=0.1)
         if "crash" in prefix:
@@ -52,7 +56,10 @@ for line in sys.stdin:
         elif "endless" not in prefix and "hang" not in prefix:
             say(event="token", job=job, piece="\\u00c3\\u00a9", entropy=0.1, logprob=-0.1, margin=0.9)
             say(event="done", job=job, usage={"generated_tokens": 2, "stop": "eog"})
-    elif op == "cancel":
+    elif op == "cancel" and job not in over:
+        if tired:  # it was in the middle of something
+            say(event="token", job=job, piece="late", entropy=0.5, logprob=-0.5, margin=0.1)
+            time.sleep(0.02)
         say(event="done", job=job, usage={"generated_tokens": 1, "stop": "cancelled"})
 """
 
@@ -327,4 +334,25 @@ async def test_all_that_is_computed_is_counted_once(make) -> None:
     await text_of(engine)  # waits until the cancelled one has ended
 
     assert engine.totals == {"jobs": 5.0, "evaluated_tokens": 9.0, "generated_tokens": 2.0 + 1.0 + 2.0}
+    await engine.aclose()
+
+
+async def test_typing_at_a_new_place_leaves_no_job_without_its_messages(make) -> None:
+    """The window is read on in each gap, and each request is cancelled by the next, also while it waits for the reading
+    to end. A message that goes to the wrong reader would leave the right one waiting until the engine is taken for
+    hung."""
+    engine = make(hang_timeout_s=2.0)
+    await text_of(engine)
+    pid = engine.pid
+    for keys in range(8):
+        await read_soon(engine, f"long, slow and tired, {keys}")  # there is something to read on
+        for turns in range(6):
+            task = asyncio.create_task(text_of(engine, "endless, slow and tired"))
+            for _ in range(keys + turns):
+                await asyncio.sleep(0)
+            task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    assert await text_of(engine) == "oneé".encode()
+    assert engine.pid == pid
     await engine.aclose()

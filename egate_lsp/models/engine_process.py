@@ -48,9 +48,12 @@ class EngineState:
 
 
 class _Child(Child):
-    """One process of the worker, and the job it runs."""
+    """One process of the worker, and its jobs. Each job has its own messages: one that is being cancelled and the next
+    may be listened to at the same time."""
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self._jobs: dict[int, asyncio.Queue[dict[str, Any] | None]] = {}
+        self._over = False
         self.loaded: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
         self.loaded.add_done_callback(lambda future: future.cancelled() or future.exception())
         super().__init__(process, "engine")
@@ -60,10 +63,25 @@ class _Child(Child):
             self.loaded.set_result(message)
         elif message["event"] == "error" and not self.loaded.done():
             self.loaded.set_exception(ModelLoadError(message["message"], hint=message["hint"]))
-        else:
-            super().take(message)
+        elif (messages := self._jobs.get(message["job"])) is not None:
+            messages.put_nowait(message)
+
+    def messages(self, job: int) -> asyncio.Queue[dict[str, Any] | None]:
+        """Those of a job, from the first call on; None once the process has ended."""
+        if job not in self._jobs:
+            self._jobs[job] = asyncio.Queue()
+            if self._over:
+                self._jobs[job].put_nowait(None)
+        return self._jobs[job]
+
+    def forget(self, job: int) -> None:
+        """Nobody listens to it any more."""
+        self._jobs.pop(job, None)
 
     def ended(self) -> None:
+        self._over = True
+        for messages in self._jobs.values():
+            messages.put_nowait(None)
         if not self.loaded.done():
             self.loaded.set_exception(EngineDied("The draft engine ended while it loaded the model."))
 
@@ -110,7 +128,7 @@ class EngineProcess:
         self._starting: asyncio.Task[_Child] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._unloading: asyncio.Task[None] | None = None
-        self._cancelling: asyncio.Task[None] | None = None
+        self._cancelling: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
         self._deaths = 0
         self._jobs = 0
@@ -203,11 +221,13 @@ class EngineProcess:
     async def _read(self, context: FimContext) -> None:
         """Bring the whole window into the KV cache while nobody waits for the engine."""
         async with self._turn:
+            await self._cancelled()
             if self._child is None or not self._child.alive:
                 return
             try:
-                async for _ in self._run(self._child, context, Limits(0, 1), Search()):
-                    pass
+                async with contextlib.aclosing(self._run(self._child, context, Limits(0, 1), Search())) as stream:
+                    async for _ in stream:
+                        pass
             except DraftError as error:
                 log.info("reading ahead ended: %s", type(error).__name__)
 
@@ -228,8 +248,7 @@ class EngineProcess:
         Raises:
             EngineDied: loading was broken off by `restart` or `aclose`.
         """
-        if self._cancelling is not None:
-            await asyncio.shield(asyncio.gather(self._cancelling, return_exceptions=True))
+        await self._cancelled()
         starting = self._begin()
         try:
             return await asyncio.shield(starting)
@@ -238,6 +257,11 @@ class EngineProcess:
             if own is not None and own.cancelling():
                 raise
             raise EngineDied("The draft engine was closed while it loaded.") from None
+
+    async def _cancelled(self) -> None:
+        """Wait until all jobs that were cancelled have ended."""
+        if self._cancelling:
+            await asyncio.wait(set(self._cancelling))
 
     async def _run(
         self, child: _Child, context: FimContext, limits: Limits, search: Search
@@ -248,6 +272,7 @@ class EngineProcess:
         job = self._jobs
         vocabulary = self.info["vocabulary"]
         self._report("working")
+        child.messages(job)
         child.send(
             op="generate",
             job=job,
@@ -276,12 +301,18 @@ class EngineProcess:
                     finished = True
                     raise DraftError(event["message"], hint=event["hint"])
         finally:
-            if not finished and child.alive:
-                # A task of its own, which the next job waits for: whoever reads may be cancelled once more meanwhile.
-                self._cancelling = asyncio.create_task(self._cancel(child, job, limits), name="egate engine cancel")
-                await asyncio.shield(self._cancelling)
-            self._start_idle_clock()
-            self._report("ready" if child.alive else "stopped")
+            try:
+                if not finished and child.alive:
+                    # A task of its own, which the next job waits for: whoever reads may be cancelled once more.
+                    cancelling = asyncio.create_task(self._cancel(child, job, limits), name="egate engine cancel")
+                    self._cancelling.add(cancelling)
+                    cancelling.add_done_callback(self._cancelling.discard)
+                    await asyncio.shield(cancelling)
+                else:
+                    child.forget(job)
+            finally:
+                self._start_idle_clock()
+                self._report("ready" if child.alive else "stopped")
 
     async def restart(self) -> None:
         """End the process and forget failures; the next job starts it anew."""
@@ -292,7 +323,7 @@ class EngineProcess:
         self._closed = True
         self._stop_idle_clock()
         await self._end(kill=True)
-        rest = [task for task in (self._unloading, self._cancelling) if task is not None]
+        rest = [*self._cancelling, *([self._unloading] if self._unloading is not None else [])]
         await asyncio.gather(*rest, return_exceptions=True)
 
     def _begin(self) -> asyncio.Task[_Child]:
@@ -337,35 +368,36 @@ class EngineProcess:
         return child
 
     async def _next_event(self, child: _Child, job: int) -> dict[str, Any]:
-        while True:
-            try:
-                async with asyncio.timeout(self._draft.hang_timeout_s):
-                    event = await child.events.get()
-            except TimeoutError:
-                await self._died(child)
-                raise EngineDied(
-                    f"The draft engine was silent for {self._draft.hang_timeout_s:.0f} s and was restarted.",
-                    hint="If this machine is that slow, raise draft.hang_timeout_s.",
-                ) from None
-            if event is None:
-                await self._died(child)
-                raise EngineDied(
-                    f"The draft engine ended unexpectedly ({child.ending}). {child.last_words}".strip(),
-                    hint="It is started again for the next completion.",
-                    sudden=True,
-                )
-            if event["job"] == job:
-                if event["event"] == "progress":
-                    self.on_progress()
-                return event
+        try:
+            async with asyncio.timeout(self._draft.hang_timeout_s):
+                event = await child.messages(job).get()
+        except TimeoutError:
+            await self._died(child)
+            raise EngineDied(
+                f"The draft engine was silent for {self._draft.hang_timeout_s:.0f} s and was restarted.",
+                hint="If this machine is that slow, raise draft.hang_timeout_s.",
+            ) from None
+        if event is None:
+            await self._died(child)
+            raise EngineDied(
+                f"The draft engine ended unexpectedly ({child.ending}). {child.last_words}".strip(),
+                hint="It is started again for the next completion.",
+                sudden=True,
+            )
+        if event["event"] == "progress":
+            self.on_progress()
+        return event
 
     async def _cancel(self, child: _Child, job: int, limits: Limits) -> None:
         """Ask the worker to stop and wait until it has: within one decode step."""
         child.send(op="cancel", job=job)
-        with contextlib.suppress(EngineDied):
-            while (event := await self._next_event(child, job))["event"] not in {"done", "error"}:
-                pass
-            self._take_usage(event, limits)
+        try:
+            with contextlib.suppress(EngineDied):
+                while (event := await self._next_event(child, job))["event"] not in {"done", "error"}:
+                    pass
+                self._take_usage(event, limits)
+        finally:
+            child.forget(job)
 
     def _take_usage(self, event: dict[str, Any], limits: Limits) -> None:
         usage = event.get("usage", {})
