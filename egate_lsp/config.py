@@ -339,13 +339,13 @@ class Context(_Section):
     outline: bool = False
     """Of a file that does not fit, what is shown begins and ends at the borders of definitions, and the imports and
     signatures that count near the cursor are shown in place of what is cut off. Off, because no gain was measured."""
-    sources: tuple[SnippetSource, ...] = ()
+    sources: tuple[SnippetSource, ...] = ("similar-code", "this-file")
     """What is shown beside the file: project-note: .egate/context.md of the workspace folder; similar-code: of other
     files of the workspace what is like the code at the cursor; this-file: the same of what is not shown of the file
     itself; open-files: where you were of late in open files, what is like the code at the cursor; recent-edits: what
-    you changed of late elsewhere. Nothing by default: for similar-code with this-file a gain was measured at equal
-    tokens, for the others none yet; see docs/context.md."""
-    snippet_chars: int = Field(1500, ge=0, le=1_000_000)
+    you changed of late elsewhere. By default the two for which a gain was measured at equal tokens (docs/context.md);
+    []: nothing."""
+    snippet_chars: int = Field(1000, ge=0, le=1_000_000)
     """Characters for all of these together."""
 
 
