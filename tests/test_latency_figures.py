@@ -102,6 +102,15 @@ def test_the_figures_of_a_replay() -> None:
     assert figures([], Work())["p50_ms"] is None
 
 
+def test_a_tool_whose_slow_replies_are_overtaken_is_not_quick() -> None:
+    """One in ten is answered, from memory; of the others nobody knows but that they took longer than they had."""
+    keys = [typed(1.0, reused=True, shown=3), *(typed(200.0 + number, answered=False) for number in range(9))]
+    found = figures(keys, Work())
+
+    assert found["all"]["p50_ms"] == 1.0
+    assert (found["p50_ms"], found["p95_ms"], found["fresh_p50_ms"]) == (208.0, 208.0, 208.0)
+
+
 def test_ratios_and_sums() -> None:
     ours = figures([typed(10.0)], Work(cpu_s=5.0))
     peer = figures([typed(100.0)], Work(cpu_s=None))
