@@ -66,10 +66,10 @@ RINGS: list[set[str]] = [
     {"evaluation.verdicts"},
     {"evaluation.metered"},
     {"evaluation.typing_script", "evaluation.latency_figures", "evaluation.process_load", "evaluation.llama_vim",
-     "evaluation.raw_client", "evaluation.delaying_proxy", "evaluation.latency_report"},
+     "evaluation.raw_client", "evaluation.delaying_proxy"},
     {"evaluation.tools", "evaluation.storm"},
     {"evaluation.egate_tool", "evaluation.peer_tool", "evaluation.player"},
-    {"evaluation.latency_bench"},
+    {"evaluation.latency_bench", "evaluation.latency_report"},
     {"evaluation.outcomes"},
     {"evaluation.rules", "evaluation.server_gate"},
     {

@@ -124,19 +124,20 @@ class Speed:
 def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict[str, Any]:
     """All of one tool. Times in milliseconds; None where there is nothing to take it from."""
     asked = [key for key in keys if key.asked]
+    of_all = _of_kind(asked)
     by_kind = {kind: _of_kind([key for key in asked if key.kind == kind]) for kind in KINDS}
     written = sum(key.typed + key.accepted for key in keys)
     saved = sum(key.accepted for key in keys)
     thousand = written / 1000.0
     presses = max(len(keys), 1)
     found: dict[str, Any] = {
-        **_overtaken_too(asked, ""),
-        **_overtaken_too([key for key in asked if key.kind == "fresh"], "fresh_"),
+        **{f"{name}_ms": _overtaken_too(of_all, name) for name in ("p50", "p95")},
+        **{f"fresh_{name}_ms": _overtaken_too(by_kind["fresh"], name) for name in ("p50", "p95")},
         "cold_ms": by_kind["cold"]["p50_ms"],
         "chars_saved": saved,
         "cpu_s": work.cpu_s,
         "prompt_tokens": work.prompt_tokens,
-        "all": _of_kind(asked),
+        "all": of_all,
         "kinds": by_kind,
         "keys": len(keys),
         "unasked": len(keys) - len(asked),
@@ -176,31 +177,30 @@ def quantile(values: Sequence[float], share: float) -> float | None:
     return ordered[max(math.ceil(share * len(ordered)) - 1, 0)]
 
 
-def censored_quantile(answered: Sequence[float], overtaken: Sequence[float], share: float) -> float | None:
-    """The Kaplan-Meier estimate of the time by which this share of all requests would be answered, had none been
-    overtaken; None where the slowest known ones are overtaken before that share is reached."""
+def answered_by(answered: Sequence[float], overtaken: Sequence[float]) -> list[tuple[float, float]]:
+    """`(ms, share)` in rising order: the Kaplan-Meier estimate of the share of all requests that would be answered by
+    then, had none been overtaken; one pair for each answer."""
     events = sorted([(ms, False) for ms in answered] + [(ms, True) for ms in overtaken])
-    waiting, at_risk = 1.0, len(events)
-    for ms, was_overtaken in events:  # at equal times an answer counts before what was overtaken
+    found, waiting = [], 1.0
+    for index, (ms, was_overtaken) in enumerate(events):  # at equal times an answer counts before what was overtaken
         if not was_overtaken:
-            waiting *= 1.0 - 1.0 / at_risk
-            if 1.0 - waiting >= share - 1e-12:
-                return ms
-        at_risk -= 1
-    return None
-
-
-def _overtaken_too(keys: Sequence[Key], name: str) -> dict[str, float | None]:
-    """Percentiles over all requests, those that were overtaken included; where too many were overtaken to tell, the
-    longest that any was waited for, which the true figure is not below."""
-    answered = [key.ms for key in keys if key.answered]
-    overtaken = [key.ms for key in keys if not key.answered]
-    longest = max([*answered, *overtaken], default=None)
-    found = {}
-    for share in (0.5, 0.95):
-        estimate = censored_quantile(answered, overtaken, share)
-        found[f"{name}p{share * 100:.0f}_ms"] = longest if estimate is None else estimate
+            waiting *= 1.0 - 1.0 / (len(events) - index)
+            found.append((ms, 1.0 - waiting))
     return found
+
+
+def censored_quantile(answered: Sequence[float], overtaken: Sequence[float], share: float) -> float | None:
+    """The time by which this share of all requests would be answered, as `answered_by` estimates it; None where the
+    slowest known ones are overtaken before that share is reached."""
+    return next((ms for ms, reached in answered_by(answered, overtaken) if reached >= share - 1e-12), None)
+
+
+def _overtaken_too(kind: Mapping[str, Any], name: str) -> float | None:
+    """A percentile over all requests of a kind, those that were overtaken included; where too many were overtaken to
+    tell, the longest that any was waited for, which the true figure is not below."""
+    estimate: float | None = kind[f"{name}_all_ms"]
+    longest: float | None = kind["longest_ms"]
+    return longest if estimate is None else estimate
 
 
 def _of_kind(keys: Sequence[Key]) -> dict[str, Any]:
@@ -211,6 +211,7 @@ def _of_kind(keys: Sequence[Key]) -> dict[str, Any]:
         name = f"p{share * 100:.0f}"
         found[f"{name}_ms"] = quantile(answered, share)
         found[f"{name}_all_ms"] = censored_quantile(answered, overtaken, share)
+    found["longest_ms"] = max((key.ms for key in keys), default=None)
     found["share_with_text"] = sum(key.shown > 0 for key in keys) / len(keys) if keys else None
     return found
 

@@ -6,6 +6,8 @@ import math
 from html import escape
 from typing import TYPE_CHECKING, Any
 
+from egate_lsp.evaluation.latency_figures import answered_by
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -106,8 +108,8 @@ def _files(result: Mapping[str, Any], tools: Sequence[str]) -> str:
 
 def _curves(result: Mapping[str, Any], tools: Sequence[str]) -> str:
     """Time on a logarithmic axis."""
-    times = {name: _fresh(result, name) for name in tools}
-    known = [ms for pairs in times.values() for ms, _ in pairs]
+    times = {name: (_fresh(result, name, answered=True), _fresh(result, name, answered=False)) for name in tools}
+    known = [ms for both in times.values() for values in both for ms in values]
     if not known:
         return "<p>None was needed.</p>"
     low, high = math.log10(max(min(known), 1.0)), math.log10(max(max(known), 10.0))
@@ -128,7 +130,7 @@ def _curves(result: Mapping[str, Any], tools: Sequence[str]) -> str:
         parts.append(f'<text x="{x(10**power):.1f}" y="{HEIGHT - 22}" text-anchor="middle">{label}</text>')
     for number, name in enumerate(tools):
         points, share = [f"{x(10**low):.1f},{y(0):.1f}"], 0.0
-        for ms, answered_share in _steps(times[name]):
+        for ms, answered_share in answered_by(*times[name]):
             points += [f"{x(ms):.1f},{y(share):.1f}", f"{x(ms):.1f},{y(answered_share):.1f}"]
             share = answered_share
         parts.append(f'<polyline class="curve" stroke="{COLOURS[name]}" points="{" ".join(points)}"/>')
@@ -141,24 +143,14 @@ def _curves(result: Mapping[str, Any], tools: Sequence[str]) -> str:
     )
 
 
-def _fresh(result: Mapping[str, Any], name: str) -> list[tuple[float, bool]]:
-    """`(ms, answered)` of each fresh request."""
-    return sorted(
-        (ms, not answered)
+def _fresh(result: Mapping[str, Any], name: str, *, answered: bool) -> list[float]:
+    """Milliseconds of each fresh request that was answered, or that was overtaken."""
+    return [
+        ms
         for file in result["files"]
-        for kind, ms, answered, _ in file[name]["times"]
-        if kind == "fresh"
-    )
-
-
-def _steps(pairs: Sequence[tuple[float, bool]]) -> list[tuple[float, float]]:
-    """`(ms, share answered by then)`; the second of a pair says that it was overtaken."""
-    found, waiting = [], 1.0
-    for index, (ms, overtaken) in enumerate(pairs):
-        if not overtaken:
-            waiting *= 1.0 - 1.0 / (len(pairs) - index)
-            found.append((ms, 1.0 - waiting))
-    return found
+        for kind, ms, was_answered, _ in file[name]["times"]
+        if kind == "fresh" and was_answered is answered
+    ]
 
 
 def _value(figures: Mapping[str, Any], path: Sequence[str]) -> float | None:
