@@ -60,9 +60,8 @@ _LANGUAGES: dict[str, Language] = {
     "swift": Language(raw_quotes=('"""',)),
     "csharp": Language(raw_quotes=('"""',)),
 }
-_FAMILIES = (
-    {"javascript", "javascriptreact", "typescript", "typescriptreact"},
-    {"c", "cpp"},
+_FAMILIES = {"c": "c", "cpp": "c"} | dict.fromkeys(
+    ("javascript", "javascriptreact", "typescript", "typescriptreact"), "script"
 )
 # No comment to the end of the line: what stands around one instead.
 _ENCLOSED = {"css": ("/*", "*/")} | dict.fromkeys(("html", "xml", "markdown", "vue", "svelte"), ("<!--", "-->"))
@@ -104,10 +103,10 @@ def by_path(path: str) -> str:
     return _EXTENSIONS.get(name.rsplit(".", 1)[-1].lower(), "") if "." in name else ""
 
 
-def alike(one: str, other: str) -> bool:
-    """Is code of one language of use beside code of the other?"""
-    names = {_ALIASES.get(name.lower(), name.lower()) for name in (one, other)}
-    return len(names) == 1 or any(names <= family for family in _FAMILIES)
+def family(language: str) -> str:
+    """One name for a language and for those whose code is of use beside its own."""
+    name = _ALIASES.get(language.lower(), language.lower())
+    return _FAMILIES.get(name, name)
 
 
 def comment(text: str, language: str) -> str:

@@ -87,7 +87,8 @@ class RecentPlaces:
         alike = [
             (jaccard(part.words, wanted), part)
             for part in reversed(self._parts)
-            if languages.alike(part.language, hole.language) and not (part.file == hole.file and _is_in(part, around))
+            if languages.family(part.language) == languages.family(hole.language)
+            and not (part.file == hole.file and _is_in(part, around))
         ]
         alike.sort(key=lambda each: -each[0])
         return [

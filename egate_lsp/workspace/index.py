@@ -12,6 +12,7 @@ import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from egate_lsp import languages
 from egate_lsp.workspace import alignment, chunks, imports, words
 from egate_lsp.workspace.excerpts import at_row, chosen
 from egate_lsp.workspace.postings import Postings
@@ -29,12 +30,6 @@ OWN_PLACES = 4  # of the document itself, on each side of what is shown
 OWN_ROWS = 4000  # on each side that are looked at, the nearest
 # How much more a find in a file that has to do with this one counts.
 IMPORTED, IMPORTING, SIBLING, NEIGHBOUR = 1.15, 1.1, 1.15, 1.05
-
-# Languages whose code may be shown in one another.
-_FAMILIES = {
-    "javascript": "script", "javascriptreact": "script", "typescript": "script", "typescriptreact": "script",
-    "c": "c", "cpp": "c",
-}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +78,7 @@ class Index:
     def put(self, name: str, text: str, language: str) -> None:
         """Add a file, or what it has become. LF line breaks."""
         self.drop(name)
-        kind = _FAMILIES.get(language, language)
+        kind = languages.family(language)
         family = self._families.setdefault(kind, _Family())
         lines = text.split("\n")
         cut = chunks.of_file(text, language)
@@ -114,7 +109,7 @@ class Index:
     def ask(self, question: Question) -> list[Excerpt]:
         """What is most like the code around the cursor, within the question's characters; the best last, where it is
         nearest to the cursor."""
-        family = self._families.get(_FAMILIES.get(question.language, question.language))
+        family = self._families.get(languages.family(question.language))
         postings = family.postings if family is not None else Postings()
         near = alignment.around(question.text[: question.offset], question.text[question.offset :])
         near = alignment.weighed(near, postings.rarities(near.all))
