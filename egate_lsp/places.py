@@ -64,16 +64,9 @@ def replay_files() -> list[SourceFile]:
 
 def source_files() -> list[SourceFile]:
     """One file each of Python, C and Lua, those of them that are here."""
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    candidates = [
-        SourceFile(stdlib / "textwrap.py", "python"),
-        SourceFile(_package("numpy") / "f2py" / "src" / "fortranobject.c", "c"),
-        *(SourceFile(root / "editors" / "nvim" / "lua" / "egate" / "init.lua", "lua") for root in _homes()),
-    ]
     found: dict[str, SourceFile] = {}
-    for candidate in candidates:
-        if candidate.path.is_file():
-            found.setdefault(candidate.language, candidate)
+    for candidate in replay_files():
+        found.setdefault(candidate.language, candidate)
     return list(found.values())
 
 

@@ -29,8 +29,9 @@ _ENDED_KEY = re.compile(
 )
 _BEGUN_KEY = re.compile(r"\A(?:(?!-----BEGIN ).)*?-----END [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----", re.S)
 _PUTTY_KEY = re.compile(r"PuTTY-User-Key-File-\d.*?(?:Private-MAC:[^\n]*|\Z)", re.S)
-# The middle of a key, of which neither end is seen: lines of nothing but base64.
+# What may stand before the code on a line that was made a comment, or a line of a diff.
 _COMMENT = re.compile(r"^[ \t]*(?:(?:#+|//+|--(?!-))[ \t]*)?(?:[-+](?!-))?", re.M)
+# The middle of a key, of which neither end is seen: lines of nothing but base64.
 _KEY_LINES = re.compile(r"(?:^[ \t\"'+]*[A-Za-z0-9+/]{60,76}={0,2}(?:\\n)?[\"',+\\ \t]*(?:\n|\Z)){3,}", re.M)
 
 

@@ -152,11 +152,8 @@ async def _in_turns(
     replay = Replay()
     late = {name: {"late": 0, "used": 0, "wasted": 0} for name, _ in variants}
 
-    async def play(tools: Sequence[Any], tasks: Sequence[Task], at: int) -> None:
-        await run(
-            tools, tasks, replay, seed=played.seed, gap_ms=played.gap_ms,
-            progress=lambda name, done, of: progress(name, at + done, at + of),
-        )  # fmt: skip
+    async def play(tools: Sequence[Any], tasks: Sequence[Task]) -> None:
+        await run(tools, tasks, replay, seed=played.seed, gap_ms=played.gap_ms, progress=progress)
 
     async with AsyncExitStack() as stack:
         if one_start:
@@ -165,7 +162,7 @@ async def _in_turns(
                 tool = await stack.enter_async_context(egate(options))
                 tool.name = name
                 tools.append(tool)
-            await play(tools, played.tasks, 0)
+            await play(tools, played.tasks)
             for tool in tools:
                 late[tool.name] = _late(tool)
         else:
@@ -173,7 +170,7 @@ async def _in_turns(
                 for name, options in variants if index % 2 == 0 else list(reversed(variants)):
                     async with egate(options) as tool:
                         tool.name = name
-                        await play([tool], [task], 0)
+                        await play([tool], [task])
                         late[name] = {key: late[name][key] + count for key, count in _late(tool).items()}
     result = replay.result()
     return {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp.evaluation.latency_figures import Work
@@ -135,10 +134,3 @@ class EgateTool:
 def _position(text: str, offset: int) -> dict[str, int]:
     """LSP's, in code points."""
     return {"line": text.count("\n", 0, offset), "character": offset - text.rfind("\n", 0, offset) - 1}
-
-
-async def wait_for_details(answer: Answer) -> None:
-    """Until what is told after a reply is known; at once for one that never came."""
-    if answer.at is not None:
-        async with asyncio.timeout(LONGEST_SETTLING_S):
-            await answer.known.wait()

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import statistics
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
@@ -14,7 +13,7 @@ import psutil
 
 from egate_lsp import context as contexts
 from egate_lsp import languages
-from egate_lsp.config import DEFAULT_NEVER_SEND
+from egate_lsp.config import DEFAULT_NEVER_SEND, Context
 from egate_lsp.workspace.client import WorkspaceIndex
 from egate_lsp.workspace.questions import SOURCES
 from egate_lsp.workspace.scan import Limits, Scan
@@ -26,8 +25,7 @@ if TYPE_CHECKING:
     from egate_lsp.values import FimContext
 
 TICK_S = 0.001
-CHARS = 1500  # of an answer
-PREFIX_CHARS, SUFFIX_CHARS = 3000, 1000
+USUAL = Context()  # how much of the file is shown, and how long an answer may be
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +64,12 @@ async def measure(root: Path, count: int, seed: int) -> IndexLoad:
         saved, times, answered = [], [], 0
         for hole in places:
             began = time.perf_counter()
-            answered += bool(await index.gather(hole, CHARS, SOURCES))
+            answered += bool(await index.gather(hole, USUAL.snippet_chars, SOURCES))
             times.append((time.perf_counter() - began) * 1000.0)
         for hole in places:
             began = time.perf_counter()
             index.changed(hole.file)
-            await index.gather(hole, CHARS, SOURCES)
+            await index.gather(hole, USUAL.snippet_chars, SOURCES)
             saved.append((time.perf_counter() - began) * 1000.0)
         state = index.state
     finally:
@@ -80,15 +78,6 @@ async def measure(root: Path, count: int, seed: int) -> IndexLoad:
     return IndexLoad(
         state.files, state.chunks, built, state.read_s, watch.peak_mb, watch.held_ms, saved, times, answered
     )
-
-
-def percentile(values: list[float], share: float) -> float:
-    """By the nearest rank."""
-    return sorted(values)[min(int(share * len(values)), len(values) - 1)] if values else 0.0
-
-
-def middle(values: list[float]) -> float:
-    return statistics.median(values) if values else 0.0
 
 
 class _Watch:
@@ -118,7 +107,7 @@ def _places(root: Path, count: int, seed: int) -> Iterator[FimContext]:
     chance = random.Random(seed)
     scan = Scan(str(root), DEFAULT_NEVER_SEND, Limits())
     names = [name for name, _ in scan.files()]
-    budget = contexts.Budget(PREFIX_CHARS, SUFFIX_CHARS)
+    budget = contexts.Budget(USUAL.prefix_chars, USUAL.suffix_chars)
     for name in chance.sample(names, min(count, len(names))):
         text = scan.text(name) or ""
         offset = chance.randrange(len(text) + 1)

@@ -1,6 +1,6 @@
 """What llama.vim does between a key and llama.cpp's `/infill`: its context, its cache, its ring of chunks and what it
 leaves out of a reply. Behaviour and constants as read in its source (github.com/ggml-org/llama.vim,
-autoload/llama.vim, commit a1c8e6e of January 2026, MIT); written anew.
+autoload/llama.vim, as of January 2026, MIT); written anew.
 
 Lines count from 0 here, from 1 there. Pure, apart from the chance that picks chunks, which is handed in.
 """

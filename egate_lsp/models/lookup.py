@@ -24,7 +24,7 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections import deque
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
@@ -107,11 +107,6 @@ class Odds:
     def measured(self) -> bool:
         """True once batches of more than one size have a known cost."""
         return len(self._cost) > 1
-
-    @property
-    def costs(self) -> Mapping[int, float]:
-        """Seconds by the number of tokens in a batch."""
-        return self._cost
 
     def took(self, tokens: int, seconds: float) -> None:
         """A batch of so many tokens took so long."""

@@ -123,11 +123,6 @@ class WorkspaceIndex:
         if self._child is not None:
             self._child.send(op="changed", path=path)
 
-    def rescan(self) -> None:
-        """Much may have changed: a branch was checked out."""
-        if self._child is not None:
-            self._child.send(op="rescan")
-
     async def gather(self, hole: FimContext, chars: int, sources: Collection[str]) -> list[Snippet]:
         """See `gathering.Gatherer`. Nothing while the process does not run or is behind; cancelled, its answer is
         let go."""

@@ -69,8 +69,6 @@ class Worker:
             self._number = message["number"]
             self._folders = [Folder(root, message["never_send"], limits) for root in message["roots"]]
             self._rescan()
-        elif message["op"] == "rescan":
-            self._rescan()
         elif message["op"] == "changed":
             path = os.path.join(os.path.realpath(os.path.dirname(message["path"])), os.path.basename(message["path"]))
             if os.path.basename(path) == ".gitignore":
