@@ -282,7 +282,8 @@ class LlamaCppEngine:
         return Generated(beyond, stats.entropy, stats.logprob, stats.margin, likeliest), rest
 
     def _guesses(self, prompt: Sequence[int], job: Job) -> lookup.Guesses | None:
-        if not self._guessing:
+        # Where a token among others is known to come out otherwise, none is sought for.
+        if not self._guessing or self._same.get(self._held_size(0)) is False:
             return None
         return lookup.Guesses(self._odds, self._recent, prompt, job.max_tokens)
 
@@ -311,8 +312,7 @@ class LlamaCppEngine:
         llama.cpp chooses its kernels by the number of rows in a batch and by the cells of the cache that it looks
         through, so this is tried once, with the tokens at hand, for each doubling of those.
         """
-        self._most_held = max(self._most_held, sum(len(self._slots[slot]) for slot in range(PROMPTS)) + len(tokens))
-        size = (self._most_held // CELLS).bit_length()
+        size = self._held_size(len(tokens))
         if size not in self._same:
             self._timed(tokens, sequence)
             among = self.logits(0).copy()
@@ -321,6 +321,11 @@ class LlamaCppEngine:
             self._same[size] = float(np.abs(self.logits(0) - among).max()) <= SAME_LOGITS
             self._withdraw(sequence, 1)
         return self._same[size]
+
+    def _held_size(self, more: int) -> int:
+        """How often the most cells that were ever in use, with so many more, were doubled."""
+        self._most_held = max(self._most_held, sum(len(self._slots[slot]) for slot in range(PROMPTS)) + more)
+        return (self._most_held // CELLS).bit_length()
 
     def _timed(self, tokens: Sequence[int], sequence: int) -> None:
         """Decode, with the logits of every row."""
