@@ -62,7 +62,8 @@ export class Folder {
   }
 
   remove(): void {
-    rmSync(this.path, { recursive: true, force: true });
+    // A server that was asked to exit may still be writing its state here: the editor does not wait for its end.
+    rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
   }
 }
 
