@@ -80,12 +80,19 @@ class _LineFeed:
         self._pump = pump
 
     @classmethod
-    def start(cls, tier: Tier, context: FimContext, written: Sequence[str], limits: Limits) -> _LineFeed:
+    def start(
+        cls,
+        tier: Tier,
+        context: FimContext,
+        written: Sequence[str],
+        limits: Limits,
+        wrote: Callable[[str], None],
+    ) -> _LineFeed:
         lines: asyncio.Queue[DraftLine | Exception | None] = asyncio.Queue()
 
         async def pump() -> None:
             try:
-                async for line in draft_lines(tier.model, context, written, limits):
+                async for line in draft_lines(tier.model, context, written, limits, wrote):
                     lines.put_nowait(line)
             except Exception as error:  # handed to the reader, who raises it
                 lines.put_nowait(error)
@@ -122,6 +129,7 @@ class _Run:
     limits: Limits
     unease: float = 0.0
     unseen: bool = False
+    wrote: Callable[[str], None] = lambda _text: None
     lines: list[CompletionLine] = field(default_factory=list)
     requests: list[TierRequest] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
@@ -184,6 +192,7 @@ class Cascade:
         remote: bool = True,
         unease: float = 0.0,
         unseen: bool = False,
+        wrote: Callable[[str], None] = lambda _text: None,
     ) -> Completion:
         """The merged completion for the hole.
 
@@ -193,6 +202,8 @@ class Cascade:
             unease: what the user did at this place, in [-1, 1]; see `feedback`.
             unseen: nobody waits for it and it may never be shown: no line of it counts for the deferral rate (`seen`
                 counts them), and a window is read whole.
+            wrote: called with all that is drafted so far, from the hole on, whenever there is more. A line of it may
+                yet be repaired, or another tier's in the end.
 
         Raises:
             DraftError: the draft engine could not give the first line.
@@ -202,7 +213,7 @@ class Cascade:
         limits = self._limits(invoked=invoked)
         if unseen:
             limits = replace(limits, reading_ms=0.0)
-        run = _Run(context, now + patience, now, limits, unease, unseen=unseen)
+        run = _Run(context, now + patience, now, limits, unease, unseen, wrote)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -280,7 +291,7 @@ class Cascade:
             run.requests.append(request)
             return self._write(run, line)
         drafting = time.monotonic()
-        feed = _LineFeed.start(self.tiers[0], run.context, run.written, run.limits)
+        feed = _LineFeed.start(self.tiers[0], run.context, run.written, run.limits, run.wrote)
         try:
             return await self._follow(run, feed, behind, drafting)
         finally:

@@ -16,7 +16,7 @@ from egate_lsp import languages
 from egate_lsp.values import DraftLine, Shape, Token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from egate_lsp.models import Limits, Model
     from egate_lsp.values import FimContext
@@ -163,11 +163,16 @@ def _indent(line: str) -> int:
 
 
 async def draft_lines(
-    model: Model, context: FimContext, written: Sequence[str], limits: Limits
+    model: Model,
+    context: FimContext,
+    written: Sequence[str],
+    limits: Limits,
+    wrote: Callable[[str], None] = lambda _text: None,
 ) -> AsyncIterator[DraftLine]:
     """Stream the lines that follow `written` until the text is complete; closes the model's stream when done.
 
-    A last line cut off by the token cap is yielded with `complete=False`.
+    A last line cut off by the token cap is yielded with `complete=False`. `wrote` is called at each token with the text
+    so far, `written` included.
     """
     shown = context.extended("\n".join([*written, ""])) if written else context
     assembler = LineAssembler()
@@ -186,6 +191,7 @@ async def draft_lines(
                 yield line
                 if verdict is Admission.LAST:
                     return
+            wrote("\n".join([*admitted, assembler.text]))
             if is_runaway(assembler.text):
                 return
     finally:

@@ -17,6 +17,7 @@ class Metrics:
 
     Attributes:
         reused: suggestions of which the user had typed the beginning: answered without a model, not among completions.
+        joined: completions that were under way when they were asked for: the user had typed what was drafted so far.
         ahead: drafts of what follows a suggestion, before it was asked for; `ahead_used` of them were shown.
         lines_target: lines of shown completions that a tier behind the draft wrote.
         accepted, accepted_partly, typed_through, typed_past, dismissed, undone: suggestions, by what the user did.
@@ -34,6 +35,7 @@ class Metrics:
     dismissed: int = 0
     undone: int = 0
     reused: int = 0
+    joined: int = 0
     ahead: int = 0
     ahead_used: int = 0
     lines: int = 0

@@ -341,6 +341,8 @@ class EgateServer(LanguageServer):
         self._chronicle.closed(uri)
         if (running := self._running.pop(uri, None)) is not None:
             running.cancel()
+        if self._service is not None:
+            self._service.closed(lsp_values.path(uri))
 
     def _shown_path(self, file: str) -> str:
         return workspace_paths.shown(file, self._folders)

@@ -45,6 +45,7 @@ from egate_lsp.pace_file import PaceFile
 from egate_lsp.project_note import ProjectNote
 from egate_lsp.status import State, Status, Usage
 from egate_lsp.terms import Terms
+from egate_lsp.underway import GRACE_S, Drafts, Underway
 from egate_lsp.values import Completion, Outcome, Snapshot, Source, Verdict
 from egate_lsp.windows import Windows
 from egate_lsp.workspace.client import WorkspaceIndex
@@ -87,6 +88,19 @@ class _Pending:
     hole: FimContext
     whole: Completion
     returned: Completion
+
+
+@dataclass(frozen=True, slots=True)
+class _Drafted:
+    """What came of a draft, and the hole that it was for.
+
+    Attributes:
+        kept_here: why nothing of it may leave the machine, else "".
+    """
+
+    hole: FimContext
+    completion: Completion
+    kept_here: str
 
 
 @dataclass(slots=True)
@@ -134,6 +148,7 @@ class Service:
         self._metrics = Metrics()
         self._feedback = Feedback()
         self._shown: Continuations[_Kept] = Continuations()
+        self._drafts: Drafts[_Drafted] = Drafts()
         self._ahead = Ahead(self._draft_ahead)
         self._renewing = Ahead(self._renew, IDLE_S)
         self._debounce = Debounce(settings.draft.debounce_ms / 1000.0)
@@ -191,46 +206,84 @@ class Service:
             self._debounce.key(building)
             if (known := self._shown.find(place)) is not None and known.text:
                 return self._typed_through(known, document, before, built_ms)
-        await self._ahead.stop()
-        await self._renewing.stop()
-        if not invoked:
-            await asyncio.sleep(self._debounce.wait())
-        typed = ""
-        if not invoked and (former := self._typed_along(document.path, place)) is not None:
-            # The same question again, not one that begins in mid-line: only its answer can go on from what is shown.
-            place, hole, typed = former.place, former.hole, place.typed_since(former.place) or ""
+        joined = await self._joined(document.path, place, kept_here) if not invoked else None
+        if joined is not None:
+            drafted, typed, head_start_ms = joined
         else:
-            gathering = time.monotonic()
-            hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
-            built_ms += (time.monotonic() - gathering) * 1000.0
-        self._enter()
-        try:
-            completion = await self._cascade.complete(
-                hole,
-                invoked=invoked,
-                remote=not kept_here,
-                unease=self._feedback.unease(document.path, before),
-            )
-        except Withheld as error:  # the draft is not on this machine
-            return Completion(note=f"no completion: {error}")
-        else:
-            completion.timing_ms["context"] = built_ms
-            if kept_here and not completion.note:
-                note = f"{kept_here}: models of this machine only"
-                completion = dataclasses.replace(completion, note=note)
-            whole = completion if invoked else self._extending(document.path, place, completion)
-            completion = dataclasses.replace(whole, lines=rest_of(whole.lines, len(typed))) if typed else whole
-            self._remember(document.path, _Pending(place, hole, whole, completion))
-            self._feedback.shown(document.path, before, completion.text)
-            self._metrics.add(completion)
-            if (first := completion.timing_ms.get("draft_first_line")) is not None:
-                self._debounce.drafted(first / 1000.0)
-        finally:
-            self._leave()
+            await self._drafts.make_way(document.path)
+            await self._ahead.stop()
+            await self._renewing.stop()
+            typed = ""
+            if not invoked:
+                await asyncio.sleep(max(self._debounce.wait() - (time.monotonic() - building), 0.0))
+            if not invoked and (former := self._typed_along(document.path, place)) is not None:
+                # The same question again, not one that begins in mid-line: only its answer goes on from what is shown.
+                hole, typed = former.hole, place.typed_since(former.place) or ""
+            else:
+                gathering = time.monotonic()
+                hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
+                built_ms += (time.monotonic() - gathering) * 1000.0
+            unease = self._feedback.unease(document.path, before)
+            work = functools.partial(self._draft, hole, kept_here, invoked=invoked, unease=unease)
+            draft = Underway(Place.of(hole), work, asked_at=building, grace_s=0.0 if invoked else GRACE_S)
+            self._drafts.begin(document.path, draft)
+            try:
+                anew = await draft.result("")
+            except Withheld as error:  # the draft is not on this machine
+                return Completion(note=f"no completion: {error}")
+            if anew is None:
+                return Completion(note="no completion: what was under way was ended")
+            drafted, head_start_ms = anew, 0.0
+        self._drafts.forget(document.path)
+        completion = drafted.completion
+        completion.timing_ms["context"] = built_ms
+        if head_start_ms:
+            completion.timing_ms["head_start"] = head_start_ms
+            self._metrics.joined += 1
+        place = Place.of(drafted.hole)
+        whole = completion if invoked else self._extending(document.path, place, completion)
+        completion = dataclasses.replace(whole, lines=rest_of(whole.lines, len(typed))) if typed else whole
+        self._remember(document.path, _Pending(place, drafted.hole, whole, completion))
+        self._feedback.shown(document.path, before, completion.text)
+        self._metrics.add(completion)
+        if (first := completion.timing_ms.get("draft_first_line")) is not None:
+            self._debounce.drafted(first / 1000.0)
         self._plan(document, completion)
         for file, pace in self._paces:
             file.keep(pace)
         return completion
+
+    async def _draft(
+        self, hole: FimContext, kept_here: str, wrote: Callable[[str], None], *, invoked: bool, unease: float
+    ) -> _Drafted:
+        """A completion for whoever waits for it when it is there."""
+        assert self._cascade is not None
+        self._enter()
+        try:
+            completion = await self._cascade.complete(
+                hole, invoked=invoked, remote=not kept_here, unease=unease, wrote=wrote
+            )
+        finally:
+            self._leave()
+        if kept_here and not completion.note:
+            completion = dataclasses.replace(completion, note=f"{kept_here}: models of this machine only")
+        return _Drafted(hole, completion, kept_here)
+
+    async def _joined(self, path: str, place: Place, kept_here: str) -> tuple[_Drafted, str, float] | None:
+        """What the draft under way in this document comes to, how much of it is typed, and for how many milliseconds it
+        had been under way; None if it is of no use at this place."""
+        if (found := self._drafts.at(path, place)) is None:
+            return None
+        draft, typed = found
+        head_start_ms = draft.age_ms
+        try:
+            drafted = await draft.result(typed)
+        except EgateError:
+            return None  # begun anew, it may go well; else its error is told
+        if drafted is None or drafted.kept_here != kept_here:
+            return None
+        text = drafted.completion.text
+        return (drafted, typed, head_start_ms) if text.startswith(typed) and (text != typed or not typed) else None
 
     async def alternatives(self, document: Snapshot, shown: Completion, count: int) -> list[Completion]:
         """Other drafts of a completion's first line, at most `count`; for requests made by hand."""
@@ -380,6 +433,10 @@ class Service:
             self._shown.put(place, completion.text, _Kept(place, kept, unseen=True))
         return bool(completion.text)
 
+    def closed(self, path: str) -> None:
+        """A document was closed."""
+        self._drafts.forget(path)
+
     def _forget(self, path: str) -> None:
         """What was shown last in this document is not shown again at that place."""
         self._pending.pop(path, None)
@@ -491,10 +548,11 @@ class Service:
         return self._target_paused
 
     def pause_target(self, paused: bool) -> None:  # noqa: FBT001  # the command's argument, passed on
-        """Keep everything on this machine until told otherwise; requests under way are closed. Completions under way
-        are the caller's to cancel: they may still ask."""
+        """Keep everything on this machine until told otherwise; what is under way is ended. Alternatives under way are
+        the caller's to cancel: they may still ask."""
         self._target_paused = self._guard.paused = paused
         if paused and self._cascade is not None:
+            self._drafts.abandon()
             self._cascade.abandon()
         if self.status.state in _AT_WORK:
             self._rest()
@@ -510,6 +568,7 @@ class Service:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
+        await self._drafts.aclose()
         await self._ahead.stop()
         await self._renewing.stop()
         await self._gathering.aclose()

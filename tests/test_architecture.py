@@ -31,8 +31,8 @@ RINGS: list[set[str]] = [
         "prices", "kept", "ledger_file", "figures", "plots",
         "line_outline", "tree_outline",
         "context", "triggers", "merge", "places", "gate", "calibration", "tree_triggers", "models.entropy",
-        "models.lookup",
- "models.wrapped", "models.slots", "models.healing", "models.reply", "models.catalogue", "models.scripted",
+        "models.lookup", "underway",
+        "models.wrapped", "models.slots", "models.healing", "models.reply", "models.catalogue", "models.scripted",
         "suggestions", "lsp_values",
     },
     {

@@ -102,6 +102,15 @@ def test_the_figures_of_a_replay() -> None:
     assert figures([], Work())["p50_ms"] is None
 
 
+def test_a_draft_that_was_under_way_is_timed_from_its_own_beginning() -> None:
+    keys = [typed(100.0, evaluated=1.0, decoded=8.0, head_start_ms=260.0)]
+    found = figures(keys, Work(), SPEED)
+
+    assert found["fresh_p50_ms"] == 100.0
+    assert found["floor_ratio"] == pytest.approx(360 / 180)
+    assert found["floor_joined"] == 1
+
+
 def test_a_tool_whose_slow_replies_are_overtaken_is_not_quick() -> None:
     """One in ten is answered, from memory; of the others nobody knows but that they took longer than they had."""
     keys = [typed(1.0, reused=True, shown=3), *(typed(200.0 + number, answered=False) for number in range(9))]

@@ -124,6 +124,7 @@ class EgateTool:
         self.late += outcomes.count("late")
         self.late_used += outcomes.count("cached")
         answer.reused = bool(told) and "draft" not in timing
+        answer.head_start_ms = timing.get("head_start", 0.0)
         answer.evaluated = stats.get("evaluated_tokens", 0.0)
         answer.decoded = 0.0 if answer.reused else float(tokens)
         if new:

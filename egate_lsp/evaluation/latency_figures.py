@@ -35,6 +35,8 @@ class Key:
         shown: characters of the text on the screen before the next key.
         evaluated: prompt tokens evaluated for this reply.
         decoded: tokens that were decoded one by one for the text of this reply.
+        head_start_ms: for how long the draft had been under way when this reply was asked for; its tokens are all
+            counted here.
         typed: characters that this step put in by typing.
         accepted: characters that this step put in by accepting.
         waited_ms: for an accepted text: how long it had taken to come.
@@ -48,6 +50,7 @@ class Key:
     shown: int = 0
     evaluated: float = 0.0
     decoded: float = 0.0
+    head_start_ms: float = 0.0
     typed: int = 0
     accepted: int = 0
     waited_ms: float = 0.0
@@ -217,8 +220,8 @@ def _of_kind(keys: Sequence[Key]) -> dict[str, Any]:
 
 
 def _floor(keys: Sequence[Key], speed: Speed) -> dict[str, Any]:
-    """Fresh replies against the physical floor."""
-    pairs = [(key.ms, speed.floor(key)) for key in keys]
+    """Fresh replies against the physical floor, each from when its draft was first asked for."""
+    pairs = [(key.ms + key.head_start_ms, speed.floor(key)) for key in keys]
     per_key = [ms / floor for ms, floor in pairs if floor > 0]
     floors = sum(floor for _, floor in pairs)
     return {
@@ -226,6 +229,7 @@ def _floor(keys: Sequence[Key], speed: Speed) -> dict[str, Any]:
         "floor_ratio_of_sums": sum(ms for ms, _ in pairs) / floors if floors else None,
         "floor_p50_ms": quantile([floor for _, floor in pairs], 0.5),
         "floor_n": len(per_key),
+        "floor_joined": sum(key.head_start_ms > 0 for key in keys),
         "evaluated_tokens_p50": quantile([key.evaluated for key in keys], 0.5),
         "decoded_tokens_p50": quantile([key.decoded for key in keys], 0.5),
     }

@@ -130,6 +130,7 @@ async def _key(pressed: _Pressed, *, first: bool) -> Key:
         shown=len(answer.text) if answered else 0,
         evaluated=answer.evaluated,
         decoded=answer.decoded,
+        head_start_ms=answer.head_start_ms,
         typed=len(step.inserted) if step.kind == "key" else 0,
         accepted=len(step.inserted) if step.kind == "accept" else 0,
         waited_ms=pressed.waited_ms,

@@ -21,7 +21,8 @@ class Answer:
         text: what is on the screen; "" for nothing.
         insert: what accepting it puts at the cursor; "" if it does something else too.
         asked: False: the tool does not complete at such a place.
-        reused, evaluated, decoded: see `latency_figures.Key`; they may come after the reply, `known` tells when.
+        reused, evaluated, decoded, head_start_ms: see `latency_figures.Key`; they may come after the reply, `known`
+            tells when.
     """
 
     asked_at: float = field(default_factory=time.perf_counter)
@@ -32,6 +33,7 @@ class Answer:
     reused: bool = False
     evaluated: float = 0.0
     decoded: float = 0.0
+    head_start_ms: float = 0.0
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
     known: asyncio.Event = field(default_factory=asyncio.Event)
 
