@@ -130,6 +130,7 @@ class _Run:
     unease: float = 0.0
     unseen: bool = False
     wrote: Callable[[str], None] = lambda _text: None
+    settled: Callable[[Completion], None] = lambda _so_far: None
     lines: list[CompletionLine] = field(default_factory=list)
     requests: list[TierRequest] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
@@ -143,6 +144,21 @@ class _Run:
     @property
     def written(self) -> list[str]:
         return [line.text for line in self.lines]
+
+    def add(self, line: CompletionLine) -> None:
+        """A line is written for good."""
+        self.lines.append(line)
+        self.settled(self.completion(pending=True))
+
+    def completion(self, *, pending: bool) -> Completion:
+        """What the lines come to."""
+        merging = time.monotonic()
+        lines = assemble(self.lines, self.context)
+        now = time.monotonic()
+        timing_ms = self.timing_ms | {"merge": (now - merging) * 1000.0, "total": (now - self.started) * 1000.0}
+        return Completion(
+            lines, tuple(self.requests), timing_ms, pending, self.note, dict(self.stats), self.context.window
+        )
 
     def here(self) -> FimContext:
         """The hole after what is written."""
@@ -193,6 +209,7 @@ class Cascade:
         unease: float = 0.0,
         unseen: bool = False,
         wrote: Callable[[str], None] = lambda _text: None,
+        settled: Callable[[Completion], None] = lambda _so_far: None,
     ) -> Completion:
         """The merged completion for the hole.
 
@@ -204,6 +221,7 @@ class Cascade:
                 counts them), and a window is read whole.
             wrote: called with all that is drafted so far, from the hole on, whenever there is more. A line of it may
                 yet be repaired, or another tier's in the end.
+            settled: called with the completion so far, as one that is pending, whenever a line is written for good.
 
         Raises:
             DraftError: the draft engine could not give the first line.
@@ -213,16 +231,12 @@ class Cascade:
         limits = self._limits(invoked=invoked)
         if unseen:
             limits = replace(limits, reading_ms=0.0)
-        run = _Run(context, now + patience, now, limits, unease, unseen, wrote)
+        run = _Run(context, now + patience, now, limits, unease, unseen, wrote, settled)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
             pass
-        merging = time.monotonic()
-        lines = assemble(run.lines, context)
-        run.add_time("merge", merging)
-        run.add_time("total", run.started)
-        return Completion(lines, tuple(run.requests), run.timing_ms, run.pending, run.note, run.stats, context.window)
+        return run.completion(pending=run.pending)
 
     def seen(self, completion: Completion) -> None:
         """A completion that was drafted unseen is shown after all: its lines count for the deferral rate."""
@@ -372,7 +386,7 @@ class Cascade:
         if restart:
             admitted = self._write(run, settled)
             return admitted and not (filled and settled.source is Source.DRAFT)
-        run.lines.append(settled)
+        run.add(settled)
         return None
 
     def _can_repair(self, run: _Run) -> bool:
@@ -431,7 +445,7 @@ class Cascade:
         """Append a line that the running draft did not write, if it belongs here. True: the draft goes on from it."""
         verdict = admission(run.context, run.written, line.text, self.policy.max_lines)
         if verdict is not Admission.STOP:
-            run.lines.append(line)
+            run.add(line)
         return verdict is Admission.ADMIT
 
     async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> Answer | None:

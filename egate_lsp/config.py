@@ -94,6 +94,8 @@ class Draft(_Section):
     """Cap on lines for one completion."""
     healing: bool = True
     """Token healing at the cursor."""
+    reuse: bool = True
+    """Keep what the model has read for the next request; false only to measure what that is worth."""
     lookup: bool = True
     """Guess the next tokens where the last ones stood before in the prompt or in a recent draft, and let the model
     check them in one batch, where that is measured to pay on this machine. What is written stays the same."""
@@ -109,6 +111,9 @@ class Draft(_Section):
     """Where the window around the cursor is new to the model and reading it would take longer, an automatic request
     reads a shorter one at first, and the rest in idle time; three times as long for a request by hand; 0: it always
     reads the whole."""
+    answer_ms: float = Field(500.0, ge=0, le=60_000)
+    """An automatic request is answered after so long with the lines that are there, or with the first when it is there;
+    what follows is shown when it has been written, by editors that can, else with the next key. 0: always the whole."""
     read_ahead: bool = True
     """Read the rest of such a window while nobody waits for the model."""
     ahead: bool = True

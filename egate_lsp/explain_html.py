@@ -181,7 +181,7 @@ def _summary(view: View) -> str:
     if view.note or not view.lines:
         parts.append(f'<p class="note" role="note">{_e(view.note or "nothing to show")}</p>')
     if view.pending:
-        parts.append('<p class="note" role="note">An answer was still awaited when this was returned.</p>')
+        parts.append('<p class="note" role="note">More was still awaited when this was returned.</p>')
     return "\n".join(parts)
 
 

@@ -32,7 +32,7 @@ def drawing(view: View) -> RenderableType:
     if view.note or not view.lines:
         parts.append(Text(view.note or "nothing to show", style="yellow"))
     if view.pending:
-        parts.append(Text("An answer was still awaited when this was returned.", style="yellow"))
+        parts.append(Text("More was still awaited when this was returned.", style="yellow"))
     for line in view.lines:
         parts += _details(view, line)
     parts += [Text(), *_requests(view)]

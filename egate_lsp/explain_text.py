@@ -26,7 +26,7 @@ def _lines(view: View) -> Iterator[str]:
     if view.note or not view.lines:
         yield view.note or "nothing to show"
     if view.pending:
-        yield "An answer was still awaited when this was returned."
+        yield "More was still awaited when this was returned."
     for line in view.lines:
         yield ""
         yield from _line(view, line)

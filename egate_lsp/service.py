@@ -152,6 +152,7 @@ class Service:
         self._ahead = Ahead(self._draft_ahead)
         self._renewing = Ahead(self._renew, IDLE_S)
         self._debounce = Debounce(settings.draft.debounce_ms / 1000.0)
+        self._answer_s = settings.draft.answer_ms / 1000.0
         self._last_place: dict[str, Place] = {}
         self._pending: dict[str, _Pending] = {}
         self._consents = Consents(consents_path)
@@ -208,17 +209,17 @@ class Service:
                 return self._typed_through(known, document, before, built_ms)
         joined = await self._joined(document.path, place, kept_here) if not invoked else None
         if joined is not None:
-            drafted, typed, head_start_ms = joined
+            draft, drafted, typed, head_start_ms = joined
         else:
             await self._drafts.make_way(document.path)
             await self._ahead.stop()
             await self._renewing.stop()
-            typed = ""
+            typed, answer_s = "", 0.0 if invoked else self._answer_s
             if not invoked:
                 await asyncio.sleep(max(self._debounce.wait() - (time.monotonic() - building), 0.0))
             if not invoked and (former := self._typed_along(document.path, place)) is not None:
                 # The same question again, not one that begins in mid-line: only its answer goes on from what is shown.
-                hole, typed = former.hole, place.typed_since(former.place) or ""
+                hole, typed, answer_s = former.hole, place.typed_since(former.place) or "", 0.0
             else:
                 gathering = time.monotonic()
                 hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
@@ -228,13 +229,14 @@ class Service:
             draft = Underway(Place.of(hole), work, asked_at=building, grace_s=0.0 if invoked else GRACE_S)
             self._drafts.begin(document.path, draft)
             try:
-                anew = await draft.result("")
+                anew = await draft.result("", answer_s)
             except Withheld as error:  # the draft is not on this machine
                 return Completion(note=f"no completion: {error}")
             if anew is None:
                 return Completion(note="no completion: what was under way was ended")
             drafted, head_start_ms = anew, 0.0
-        self._drafts.forget(document.path)
+        if draft.done:
+            self._drafts.forget(document.path)
         completion = drafted.completion
         completion.timing_ms["context"] = built_ms
         if head_start_ms:
@@ -254,36 +256,48 @@ class Service:
         return completion
 
     async def _draft(
-        self, hole: FimContext, kept_here: str, wrote: Callable[[str], None], *, invoked: bool, unease: float
+        self, hole: FimContext, kept_here: str, under_way: Underway[_Drafted], *, invoked: bool, unease: float
     ) -> _Drafted:
         """A completion for whoever waits for it when it is there."""
         assert self._cascade is not None
+
+        def drafted(completion: Completion) -> _Drafted:
+            if kept_here and not completion.note:
+                completion = dataclasses.replace(completion, note=f"{kept_here}: models of this machine only")
+            return _Drafted(hole, completion, kept_here)
+
         self._enter()
         try:
             completion = await self._cascade.complete(
-                hole, invoked=invoked, remote=not kept_here, unease=unease, wrote=wrote
+                hole,
+                invoked=invoked,
+                remote=not kept_here,
+                unease=unease,
+                wrote=under_way.wrote,
+                settled=lambda so_far: under_way.settled(so_far.text, drafted(so_far)),
             )
         finally:
             self._leave()
-        if kept_here and not completion.note:
-            completion = dataclasses.replace(completion, note=f"{kept_here}: models of this machine only")
-        return _Drafted(hole, completion, kept_here)
+        return drafted(completion)
 
-    async def _joined(self, path: str, place: Place, kept_here: str) -> tuple[_Drafted, str, float] | None:
-        """What the draft under way in this document comes to, how much of it is typed, and for how many milliseconds it
-        had been under way; None if it is of no use at this place."""
+    async def _joined(
+        self, path: str, place: Place, kept_here: str
+    ) -> tuple[Underway[_Drafted], _Drafted, str, float] | None:
+        """The draft under way in this document, what it comes to, how much of that is typed, and for how many
+        milliseconds it had been under way; None if it is of no use at this place."""
         if (found := self._drafts.at(path, place)) is None:
             return None
         draft, typed = found
         head_start_ms = draft.age_ms
         try:
-            drafted = await draft.result(typed)
+            drafted = await draft.result(typed, self._answer_s)
         except EgateError:
             return None  # begun anew, it may go well; else its error is told
         if drafted is None or drafted.kept_here != kept_here:
             return None
         text = drafted.completion.text
-        return (drafted, typed, head_start_ms) if text.startswith(typed) and (text != typed or not typed) else None
+        fits = text.startswith(typed) and (text != typed or not typed)
+        return (draft, drafted, typed, head_start_ms) if fits else None
 
     async def alternatives(self, document: Snapshot, shown: Completion, count: int) -> list[Completion]:
         """Other drafts of a completion's first line, at most `count`; for requests made by hand."""
@@ -339,15 +353,20 @@ class Service:
             self._last_place[path] = made.place
 
     async def landed(self, path: str, completion: Completion) -> bool:
-        """Wait for the answer that this pending completion, the last of its document, awaits. True: the next automatic
-        request there has more to show than it, and begins with it."""
+        """Wait for what this pending completion, the last of its document, awaits: the rest of its draft, or a target's
+        answer. True: the next automatic request there has more to show than it, and begins with it."""
         former = self._pending.get(path)
         if former is None or former.returned is not completion or self._cascade is None:
             return False
-        text = await self._cascade.landed(former.hole)
         shown = former.whole.text
-        adds = text is not None and text.startswith(shown) and text != shown
-        return adds and self._pending.get(path) is former
+
+        def adds(text: str | None) -> bool:
+            return text is not None and text.startswith(shown) and text != shown
+
+        draft = self._drafts.of(path)
+        whole = await draft.whole() if draft is not None and draft.place == former.place else None
+        found = adds(whole.completion.text if whole is not None else None)
+        return (found or adds(await self._cascade.landed(former.hole))) and self._pending.get(path) is former
 
     def _typed_through(self, known: Found[_Kept], document: Snapshot, before: str, built_ms: float) -> Completion:
         """What is left of a completion of which the user has typed the beginning, or that was drafted ahead: no model
@@ -439,6 +458,7 @@ class Service:
 
     def _forget(self, path: str) -> None:
         """What was shown last in this document is not shown again at that place."""
+        self._drafts.forget(path)
         self._pending.pop(path, None)
         if (place := self._last_place.pop(path, None)) is not None:
             self._shown.forget(place)

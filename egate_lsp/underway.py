@@ -1,5 +1,7 @@
-"""Drafts under way, and the requests that come while they are written: whoever types what a draft writes goes on
-waiting for it, instead of having it begun anew at every key.
+"""Drafts under way, and the requests that come while they are written.
+
+Whoever types what a draft writes goes on waiting for it, instead of having it begun anew at every key. Whoever has
+waited long enough gets what is settled so far, and the rest when it is there.
 
 A draft is ended as soon as it writes something else than was typed, when a request comes that it cannot answer, or when
 nobody has waited for it for `GRACE_S`: editors cancel a request at each key, and send the next a moment later.
@@ -9,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
@@ -32,21 +34,25 @@ class Underway(Generic[T]):
     def __init__(
         self,
         place: Place,
-        draft: Callable[[Callable[[str], None]], Coroutine[Any, Any, T]],
+        draft: Callable[[Self], Coroutine[Any, Any, T]],
         *,
         asked_at: float | None = None,
         grace_s: float = GRACE_S,
     ) -> None:
-        """`draft` calls what it is given with all that is written so far, each time there is more. `asked_at`: when the
-        request came, by `time.monotonic`; None: now. `grace_s` after the last one has ceased to wait, it ends."""
+        """`draft` is given this and calls `wrote` and `settled`. `asked_at`: when the request came, by
+        `time.monotonic`; None: now. `grace_s` after the last one has ceased to wait, it ends, unless somebody was
+        given what was settled by then."""
         self.place = place
-        self._grace_s = grace_s
         self._asked_at = time.monotonic() if asked_at is None else asked_at
+        self._grace_s = grace_s
         self._text = ""
         self._typed = ""
+        self._so_far: tuple[str, T] | None = None
+        self._more: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting = 0
+        self._shown = False
         self._ending: asyncio.TimerHandle | None = None
-        self._task = asyncio.create_task(draft(self._wrote), name="egate draft under way")
+        self._task = asyncio.create_task(draft(self), name="egate draft under way")
         self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
 
     @property
@@ -55,18 +61,36 @@ class Underway(Generic[T]):
         return self._waiting > 0
 
     @property
+    def done(self) -> bool:
+        """It has come to its end, or was ended."""
+        return self._task.done()
+
+    @property
     def age_ms(self) -> float:
         """Since it was asked for."""
         return (time.monotonic() - self._asked_at) * 1000.0
+
+    def wrote(self, text: str) -> None:
+        """This is written so far, and may yet be changed."""
+        self._text = text
+        if not self._agrees(self._typed):
+            self.end()
+
+    def settled(self, text: str, so_far: T) -> None:
+        """This much of the text is written for good, and may be shown."""
+        self._so_far = (text, so_far)
+        if not self._more.done():
+            self._more.set_result(None)
 
     def typed(self, place: Place) -> str | None:
         """What was typed since, if it is at `place` now and may still come to the same; else None."""
         typed = place.typed_since(self.place)
         return typed if typed is not None and not self._task.cancelled() and self._agrees(typed) else None
 
-    async def result(self, typed: str) -> T | None:
+    async def result(self, typed: str, answer_s: float = 0.0) -> T | None:
         """What was drafted, for somebody who has typed that much of it; None if it was ended, or turned out to write
-        something else. Cancel to wait no longer.
+        something else. `answer_s` after it was asked for, what is settled will do, if it is more than was typed; 0:
+        only the whole. Cancel to wait no longer.
 
         Raises:
             EgateError: as the draft raised it.
@@ -76,12 +100,27 @@ class Underway(Generic[T]):
         self._typed = typed
         self._waiting += 1
         try:
-            await asyncio.wait({self._task})
+            while not self._task.done():
+                left = None
+                if answer_s and (so_far := self._beyond(typed)) is not None:
+                    left = self._asked_at + answer_s - time.monotonic()
+                    if left <= 0:
+                        self._shown = True
+                        return so_far
+                if self._more.done():
+                    self._more = asyncio.get_running_loop().create_future()
+                either: set[asyncio.Future[Any]] = {self._task, self._more}
+                await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._waiting -= 1
-            if not self._waiting and not self._task.done():
+            if not self._waiting and not self._shown and not self._task.done():
                 self._ending = asyncio.get_running_loop().call_later(self._grace_s, self.end)
         return None if self._task.cancelled() else self._task.result()
+
+    async def whole(self) -> T | None:
+        """What was drafted in the end, for somebody who does not hurry it; None if it was ended, or failed."""
+        await asyncio.wait({self._task})
+        return None if self._task.cancelled() or self._task.exception() is not None else self._task.result()
 
     def end(self) -> None:
         """Stop; whoever waits gets None."""
@@ -92,10 +131,11 @@ class Underway(Generic[T]):
         self.end()
         await asyncio.wait({self._task})
 
-    def _wrote(self, text: str) -> None:
-        self._text = text
-        if not self._agrees(self._typed):
-            self.end()
+    def _beyond(self, typed: str) -> T | None:
+        if self._so_far is None:
+            return None
+        text, so_far = self._so_far
+        return so_far if text.startswith(typed) and text[len(typed) :].strip() else None
 
     def _agrees(self, typed: str) -> bool:
         return self._text.startswith(typed) or typed.startswith(self._text)
@@ -106,6 +146,10 @@ class Drafts(Generic[T]):
 
     def __init__(self) -> None:
         self._by_path: dict[str, Underway[T]] = {}
+
+    def of(self, path: str) -> Underway[T] | None:
+        """The document's."""
+        return self._by_path.get(path)
 
     def at(self, path: str, place: Place) -> tuple[Underway[T], str] | None:
         """One that may answer a request there, and what was typed since it was begun."""

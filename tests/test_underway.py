@@ -221,6 +221,87 @@ async def test_a_draft_that_failed_is_tried_anew(monkeypatch) -> None:
     assert answer.text == "tal"
 
 
+TWO = Rule("    ", words("a = 1", "\n", "    b", " = 2", "\n"))
+
+
+async def first_line(service: Service, model: Metered):
+    """The answer to an automatic request when the first line is there."""
+    model.grant(2)
+    return await service.complete(at(""), invoked=False)
+
+
+async def test_what_is_there_is_shown_and_the_rest_when_it_is_written(monkeypatch) -> None:
+    async with serving(monkeypatch, TWO, answer_ms=0.001) as (service, model):
+        shown = await first_line(service, model)
+        waiting = asyncio.create_task(service.landed("/p/a.py", shown))
+        model.grant(9)
+        more = await waiting
+        whole = await service.complete(at(""), invoked=False)
+        again = await service.complete(at("a"), invoked=False)
+
+    assert (shown.text, shown.pending) == ("a = 1", True)
+    assert more
+    assert (whole.text, whole.pending) == ("a = 1\n    b = 2", False)
+    assert again.text == " = 1\n    b = 2"
+    assert len(model.asked) == 1
+
+
+async def test_nothing_more_is_told_where_the_draft_ends_there(monkeypatch) -> None:
+    async with serving(monkeypatch, Rule("    ", words("a = 1", "\n", "x = 2", "\n")), answer_ms=0.001) as (
+        service,
+        model,
+    ):
+        shown = await first_line(service, model)
+        waiting = asyncio.create_task(service.landed("/p/a.py", shown))
+        model.grant(9)
+
+        assert shown.text == "a = 1"
+        assert not await waiting
+
+
+async def test_who_types_what_is_there_sees_the_rest_of_it_at_once(monkeypatch) -> None:
+    async with serving(monkeypatch, TWO, answer_ms=0.001) as (service, model):
+        await first_line(service, model)
+        typed = await service.complete(at("a ="), invoked=False)
+        model.grant(9)
+        taken = await service.complete(at("a = 1"), invoked=False)
+
+    assert (typed.text, typed.pending) == (" 1", True)
+    assert taken.text == "\n    b = 2"
+    assert len(model.asked) == 1
+
+
+async def test_the_rest_of_what_was_sent_away_is_not_awaited(monkeypatch) -> None:
+    async with serving(monkeypatch, TWO, answer_ms=0.001) as (service, model):
+        shown = await first_line(service, model)
+        waiting = asyncio.create_task(service.landed("/p/a.py", shown))
+        await asyncio.sleep(0)
+        service.happened(Outcome.DISMISSED, "/p/a.py")
+
+        assert not await waiting
+        assert model.closed == ["def f():\n    "]
+
+
+async def test_something_else_is_typed_than_is_there(monkeypatch) -> None:
+    async with serving(monkeypatch, Rule("b", words("(x)", "\n")), TWO, answer_ms=0.001) as (service, model):
+        shown = await first_line(service, model)
+        waiting = asyncio.create_task(service.landed("/p/a.py", shown))
+        model.grant(9)
+        other = await service.complete(at("b"), invoked=False)
+
+        assert other.text == "(x)"
+        assert not await waiting
+
+
+@pytest.mark.parametrize(("answer_ms", "invoked"), [(0.001, True), (0, False), (60_000, False)])
+async def test_the_whole_is_waited_for(monkeypatch, answer_ms: float, invoked: bool) -> None:
+    async with serving(monkeypatch, TWO, answer_ms=answer_ms) as (service, model):
+        model.grant(9)
+        answer = await service.complete(at(""), invoked=invoked)
+
+    assert (answer.text, answer.pending) == ("a = 1\n    b = 2", False)
+
+
 @given(st.text("ab\n", max_size=6), st.lists(st.text("ab\n", min_size=1, max_size=3), max_size=4))
 def test_joined_only_by_who_types_its_text(typed: str, parts: list[str]) -> None:
     """Whatever is typed, whenever: a draft that is not ended has written the beginning of it, or it of the draft's."""
@@ -230,11 +311,11 @@ def test_joined_only_by_who_types_its_text(typed: str, parts: list[str]) -> None
         taken = asyncio.Event()
         written = []
 
-        async def draft(wrote) -> str:
+        async def draft(under_way: Underway[str]) -> str:
             while (part := await steps.get()) is not None:
                 written.append(part)
                 taken.set()
-                wrote("".join(written))
+                under_way.wrote("".join(written))
                 await asyncio.sleep(0)
             return "".join(written)
 

@@ -28,10 +28,12 @@ ABLATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
     ("as it is", {}),
     ("documented order of FIM marks", {"fim_order": "documented"}),
     ("no healing", {"healing": False}),
+    ("nothing read is kept", {"reuse": False}),
     ("no prompt lookup", {"lookup": False}),
     ("nothing drafted ahead", {"ahead": False}),
     ("no waiting for the next key", {"debounce_ms": 0}),
     ("no short window first", {"first_text_ms": 0}),
+    ("the whole or nothing", {"answer_ms": 0}),
     ("no repairs", {"repairs": 0}),
 )
 _COLUMNS: tuple[tuple[str, str, str], ...] = (

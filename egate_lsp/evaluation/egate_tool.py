@@ -9,6 +9,8 @@ from egate_lsp.evaluation.process_load import Load
 from egate_lsp.evaluation.tools import Answer
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from egate_lsp.evaluation.raw_client import RawClient
     from egate_lsp.evaluation.typing_script import Step
 
@@ -34,10 +36,12 @@ class EgateTool:
         self._before = ""
         self._request = 0
         self._running: Answer | None = None
+        self._position: dict[str, int] = {}
         self._last: tuple[str, str] = ("", "")  # what was shown last, and the id of the item
         self._shown_tokens = 0.0
         self.late = 0
         self.late_used = 0
+        client.on_notification = self._told
 
     async def open(self, name: str, language: str, text: str) -> None:
         self._opened += 1
@@ -67,16 +71,8 @@ class EgateTool:
             self._client.ask("workspace/executeCommand", command, lambda _reply: None)
         expected = text[len(step.inserted) :] if not step.removed and text.startswith(step.inserted) else ""
         self._last = ("", "")
-        self._running = answer
-        self._request = self._client.ask(
-            "textDocument/inlineCompletion",
-            {
-                "textDocument": {"uri": self._uri},
-                "position": _position(document, step.cursor),
-                "context": {"triggerKind": AUTOMATIC},
-            },
-            lambda message: self._replied(answer, message, expected),
-        )
+        self._running, self._position = answer, _position(document, step.cursor)
+        self._request = self._ask(lambda message: self._replied(answer, message, expected))
         return answer
 
     def leave(self) -> None:
@@ -102,6 +98,39 @@ class EgateTool:
             target_wasted=max(self.late - self.late_used, 0),
         )
 
+    def _ask(self, on_reply: Callable[[dict[str, Any]], None]) -> int:
+        asked = {
+            "textDocument": {"uri": self._uri},
+            "position": self._position,
+            "context": {"triggerKind": AUTOMATIC},
+        }
+        return self._client.ask("textDocument/inlineCompletion", asked, on_reply)
+
+    def _told(self, method: str, params: Any) -> None:
+        """There is more to show than what stands on the screen: the extension asks for it."""
+        answer = self._running
+        if (
+            method == "egate/upgraded"
+            and answer is not None
+            and answer.at is not None
+            and params["id"] == self._last[1]
+        ):
+            self._request = self._ask(lambda message: self._upgraded(answer, message))
+
+    def _upgraded(self, answer: Answer, message: dict[str, Any]) -> None:
+        items = (message.get("result") or {}).get("items", ())
+        if answer is not self._running or not items or not items[0]["insertText"].startswith(answer.text):
+            return
+        answer.text = answer.insert = items[0]["insertText"]
+        key = items[0]["command"]["arguments"][0]
+        self._last = (answer.text, key)
+        params = {"textDocument": {"uri": self._uri}, "id": key}
+        self._client.ask("egate/explain", params, lambda told: self._extended(answer, told))
+
+    def _extended(self, answer: Answer, message: dict[str, Any]) -> None:
+        tokens = sum(len(line["tokens"]) for line in (message.get("result") or {}).get("lines", ()))
+        self._shown_tokens += max(tokens - answer.decoded, 0.0)
+
     def _replied(self, answer: Answer, message: dict[str, Any], expected: str) -> None:
         if answer is not self._running or "error" in message:
             return  # overtaken: the reply is of no use to anybody
@@ -123,7 +152,7 @@ class EgateTool:
         outcomes = [request["outcome"] for request in told.get("requests", ())]
         self.late += outcomes.count("late")
         self.late_used += outcomes.count("cached")
-        answer.reused = bool(told) and "draft" not in timing
+        answer.reused = bool(told) and timing.keys().isdisjoint({"draft", "draft_first_line"})
         answer.head_start_ms = timing.get("head_start", 0.0)
         answer.evaluated = stats.get("evaluated_tokens", 0.0)
         answer.decoded = 0.0 if answer.reused else float(tokens)

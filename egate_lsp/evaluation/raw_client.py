@@ -25,6 +25,7 @@ READY_LOOK_S = 0.1
 CAPABILITIES = {
     "general": {"positionEncodings": ["utf-32"]},
     "textDocument": {"inlineCompletion": {"dynamicRegistration": False}},
+    "experimental": {"egateUpgrade": True},
 }
 
 
@@ -33,6 +34,7 @@ class RawClient:
 
     Attributes:
         replies: number of replies by request id.
+        on_notification: called with the method and the parameters of each.
     """
 
     def __init__(self, process: asyncio.subprocess.Process) -> None:
@@ -40,6 +42,7 @@ class RawClient:
         self._waiting: dict[int, Callable[[dict[str, Any]], None]] = {}
         self._last = 0
         self.replies: dict[int, int] = {}
+        self.on_notification: Callable[[str, Any], None] = lambda _method, _params: None
         self._reader = asyncio.create_task(self._read(), name="egate raw client")
 
     @property
@@ -123,6 +126,8 @@ class RawClient:
         if "method" in message:
             if "id" in message:
                 self._send({"jsonrpc": "2.0", "id": message["id"], "result": None})
+            else:
+                self.on_notification(message["method"], message.get("params"))
             return
         number = message.get("id")
         if isinstance(number, int):

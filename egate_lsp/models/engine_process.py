@@ -119,6 +119,7 @@ class EngineProcess:
             "marks": asdict(marks) if marks else None,
             "order": order.value,
             "healing": draft.healing,
+            "reuse": draft.reuse,
             "lookup": draft.lookup,
         }
         self._on_state = on_state or (lambda _state: None)

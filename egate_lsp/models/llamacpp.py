@@ -68,6 +68,7 @@ class EngineSettings:
     marks: FimMarks | None
     order: FimOrder
     healing: bool
+    reuse: bool
     lookup: bool
 
 
@@ -491,6 +492,9 @@ class LlamaCppEngine:
 
     def _evaluate(self, prompt: Sequence[int], progress: Callable[[int, int], None], job: Job) -> int:
         """Bring the prompt into the KV cache; the sequence that holds it."""
+        if not self.settings.reuse:
+            llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
+            self._slots.clear()
         choice = self._slots.choose(prompt)
         sequence, common = choice.slot, choice.common
         if choice.source != sequence:

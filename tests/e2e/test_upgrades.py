@@ -76,6 +76,23 @@ async def test_a_late_answer_is_told_and_extends_what_is_shown(tmp_path: Path) -
         assert len(play.requests) == 1
 
 
+async def test_lines_that_are_still_being_written_follow_when_they_are(tmp_path: Path) -> None:
+    rules = [("    ", [(text, SURE) for text in ("a = 1\n", "    b = 2\n", "    c = 3\n")])]
+    options = script(tmp_path, *rules, delay_s=0.05)
+    options["draft"]["answer_ms"] = 1
+    async with server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, options)
+        wire.open(DOCUMENT)
+        (item,) = await wire.inline(1, 4, trigger=2)
+        await wire.until(lambda: upgrades(wire))
+        (told,) = upgrades(wire)
+        (whole,) = await wire.inline(1, 4, trigger=2)
+
+    assert item["insertText"] == "a = 1"
+    assert told["id"] == item["command"]["arguments"][0]
+    assert whole["insertText"] == "a = 1\n    b = 2\n    c = 3"
+
+
 async def test_it_is_told_where_nothing_was_shown_before(tmp_path: Path) -> None:
     async with late_target("better = 2") as (play, options), server(tmp_path) as wire:
         draft = script(tmp_path, ("better = 2\n", []), ("", [("unsure = 1\n", UNSURE)]))
@@ -117,7 +134,9 @@ async def test_who_did_not_ask_for_it_is_not_told(tmp_path: Path) -> None:
 
 async def test_pausing_the_target_closes_what_is_under_way_to_it(tmp_path: Path) -> None:
     async with late_target("    better = 2") as (play, options), server(tmp_path) as wire:
-        await wire.initialize(UPGRADING, {**script(tmp_path, *DRAFT), **options, "cascade": {"deadline_ms": 60_000}})
+        patient = script(tmp_path, *DRAFT)
+        patient["draft"]["answer_ms"] = 0
+        await wire.initialize(UPGRADING, {**patient, **options, "cascade": {"deadline_ms": 60_000}})
         wire.open(DOCUMENT)
         waiting = wire.ask_inline(1, 4, trigger=2)
         await play.asked.wait()
