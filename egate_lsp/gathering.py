@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 
 PATIENCE_S = 0.05  # at a new place; what is not there by then may be shown later
 IDLE_PATIENCE_S = 2.0
+SIEVE_PATIENCE_S = 0.5  # until it is known what of it may be shown: files are looked at, and a disk may not answer
 RENEWED_SHARE = 0.2  # of what is shown must be new, or it stays as it was
 START_CHARS = 200  # by which a window's start is known
 KEPT_DOCUMENTS = 16
@@ -117,7 +118,13 @@ class Gathering:
         """The hole with this choice, as far as it may be shown."""
         if not choice.snippets:
             return replace(hole, left_out=choice.left_out)
-        sieved = await self._sieve(choice.snippets, leaves)
+        try:
+            async with asyncio.timeout(SIEVE_PATIENCE_S):
+                sieved = await self._sieve(choice.snippets, leaves)
+        except TimeoutError:
+            reason = "it was not known in time whether it may be shown"
+            unknown = tuple(left(each, hole, reason) for each in choice.snippets)
+            return replace(hole, left_out=(*unknown, *choice.left_out))
         stopped = tuple(left(each, hole, reason) for each, reason in sieved.stopped)
         return replace(hole, snippets=sieved.passed, left_out=(*stopped, *choice.left_out))
 

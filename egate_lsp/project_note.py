@@ -33,6 +33,7 @@ class ProjectNote:
         """`folders`: the workspace folders now."""
         self._folders = folders
         self._known: dict[str, tuple[tuple[int, int, int], str]] = {}
+        self._reading: dict[str, asyncio.Task[str]] = {}
 
     async def gather(self, hole: FimContext, chars: int, sources: Collection[str]) -> Sequence[Snippet]:
         """The note of the folder that the document is in, as comments of its language; its first lines where it is
@@ -40,7 +41,7 @@ class ProjectNote:
         folder = workspace_paths.home(hole.file, self._folders())
         if not folder:
             return []
-        text = await asyncio.to_thread(self._text, folder)
+        text = await self._read(folder)
         lines: list[str] = []
         room = int(chars * MOST_SHARE)
         for line in text.splitlines():
@@ -54,6 +55,14 @@ class ProjectNote:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+    async def _read(self, folder: str) -> str:
+        # On a disk that does not answer, one thread waits for it, not one more at each key.
+        if (reading := self._reading.get(folder)) is None:
+            reading = asyncio.create_task(asyncio.to_thread(self._text, folder), name="egate project note")
+            self._reading[folder] = reading
+            reading.add_done_callback(lambda _task: self._reading.pop(folder, None))
+        return await asyncio.shield(reading)
 
     def _text(self, folder: str) -> str:
         path = os.path.join(folder, NAME)

@@ -69,6 +69,7 @@ log = logging.getLogger(__name__)
 
 SCRIPTED = "scripted:"
 IDLE_S = 1.5  # without a request, before other files are looked through anew
+TERMS_PATIENCE_S = 0.5  # until a document is taken for one that stays here: its folders are looked at for a .gitignore
 BY_HAND = 3.0  # who asks by hand is readier to wait
 # Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
@@ -513,7 +514,11 @@ class Service:
             return ""
         if self._target_paused:
             return "the target is paused"
-        permission = await self._guard.permission(hole.file, hole.language)
+        try:
+            async with asyncio.timeout(TERMS_PATIENCE_S):
+                permission = await self._guard.permission(hole.file, hole.language)
+        except TimeoutError:
+            return "it is not known in time whether this file may leave: the disk does not answer"
         return permission.reason if permission.verdict == "no" else ""
 
     def _may_leave(self, kept_here: str) -> bool:
