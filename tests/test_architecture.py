@@ -80,7 +80,7 @@ RINGS: list[set[str]] = [
         "evaluation.gate_report", "evaluation.context_report", "evaluation.engine_overhead",
         "evaluation.server_overhead", "evaluation.bare_loop",
         "evaluation.startup", "evaluation.repair_cost", "evaluation.first_text", "evaluation.fault_alarms",
-        "evaluation.index_load",
+        "evaluation.index_load", "evaluation.beside_cost",
     },
     {"cli"},
     {"cli.spans", "cli.settings", "cli.config_file", "cli.probe"},

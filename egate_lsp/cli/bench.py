@@ -181,6 +181,67 @@ def first(*, paths: Sequence[Path], limit: int, seed: int, overrides: Sequence[s
 
 
 @bench.command()
+@click.argument("paths", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.option("--limit", default=30, show_default=True, type=click.IntRange(5), help="How many places, at random.")
+@click.option("--keys", default=8, show_default=True, type=click.IntRange(1), help="Pressed at each place.")
+@click.option("--seed", default=7, show_default=True, help="Of which places.")
+@set_option
+def beside(*, paths: Sequence[Path], limit: int, keys: int, seed: int, overrides: Sequence[str]) -> None:
+    """What code of other files beside the file costs, of as many characters as context.snippet_chars.
+
+    Two engines take turns at each place and key. Goals: the time at a key within 1.1 of that without, and the first
+    line within a second.
+    """
+    from egate_lsp import context
+    from egate_lsp.cli.bench_gate import bars
+    from egate_lsp.evaluation import problems, sources
+    from egate_lsp.evaluation.beside_cost import BesideCost, measure
+    from egate_lsp.models.engine_process import EngineProcess
+    from egate_lsp.records import percentile
+    from egate_lsp.service import open_draft
+
+    settings = load(overrides)
+    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
+    files = [file for path in paths for file in sources.files(path.resolve())]
+    root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    drawn = problems.cut(files, root=root, count=limit + 1, seed=seed, budget=budget)
+    drawn = [drawn[0], *(each for each in drawn[1:] if len(each.expected.partition("\n")[0]) > keys)] if drawn else []
+    if len({each.group for each in drawn}) < 3:
+        raise ConfigError("There are too few lines in those files.", hint="Name folders with source files.")
+
+    async def run() -> BesideCost:
+        alone, other = await open_draft(settings), await open_draft(settings)
+        if not isinstance(alone, EngineProcess) or not isinstance(other, EngineProcess):
+            raise ConfigError("Only a local model can be measured.", hint="Set draft.model to one.")
+        try:
+            with bars(Console(stderr=True)) as progress:
+                return await measure(
+                    alone,
+                    other,
+                    drawn,
+                    chars=settings.context.snippet_chars,
+                    keys=keys,
+                    reading_ms=settings.draft.first_text_ms,
+                    progress=progress,
+                )
+        finally:
+            await alone.aclose()
+            await other.aclose()
+
+    found = asyncio.run(run())
+    for name, way in (("the file alone", found.alone), ("code beside it", found.beside)):
+        first, key_ms = way.first_ms, [ms / found.keys for ms in way.key_ms]
+        click.echo(
+            f"{name}: first line median {percentile(first, 0.5):.0f} ms, p95 {percentile(first, 0.95):.0f}; "
+            f"at a key median {percentile(key_ms, 0.5):.0f} ms, {statistics.fmean(way.evaluated):.1f} tokens read"
+        )
+    click.echo(
+        f"at a key, beside to alone: {found.warm_ratio:.3f}, for each token {found.token_ratio:.3f} "
+        f"(medians of {len(found.alone.key_ms)} places)"
+    )
+
+
+@bench.command()
 @click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--places", default=200, show_default=True, type=click.IntRange(1), help="Where it is asked.")
 @click.option("--seed", default=7, show_default=True)

@@ -41,7 +41,7 @@ async def late_target(text: str):
     options = {
         "target": {"base_url": f"http://127.0.0.1:{port}/v1", "api": "suffix", "timeout_s": 60},
         "gate": {"tau": 0.3, "syntax": False},
-        "cascade": {"deadline_ms": 20},
+        "cascade": {"deadline_ms": 300},  # less, and on a busy machine the draft itself is late
     }
     try:
         yield play, options
@@ -126,8 +126,9 @@ async def test_who_did_not_ask_for_it_is_not_told(tmp_path: Path) -> None:
         wire.open(DOCUMENT)
         await wire.inline(1, 4, trigger=2)
         play.let.set()
-        while (await wire.inline(1, 4, trigger=2))[0]["insertText"] != "sure = 1\n    better = 2":
-            pass
+        async with asyncio.timeout(30):
+            while (await wire.inline(1, 4, trigger=2))[0]["insertText"] != "sure = 1\n    better = 2":
+                pass
 
         assert upgrades(wire) == []
 
