@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from egate_lsp import languages
 from egate_lsp.values import FimContext, Shape
@@ -47,6 +47,13 @@ def build(
     head, tail = _with_lf(text[:start]), _with_lf(text[end:])
     shape = shape_at(prefix, suffix, language)
     return FimContext(prefix, suffix, path, language, shape, head, tail, outline=_with_lf(outline))
+
+
+def recut(hole: FimContext, budget: Budget) -> FimContext:
+    """The same hole with another share of its document shown, by the rules of `build`."""
+    before, after = hole.head + hole.prefix, hole.suffix + hole.tail
+    start, end = _window_start(before, len(before), budget.prefix_chars), window_end(after, 0, budget.suffix_chars)
+    return replace(hole, prefix=before[start:], suffix=after[:end], head=before[:start], tail=after[end:])
 
 
 def cut(prefix: str, suffix: str, budget: Budget) -> tuple[str, str]:

@@ -47,6 +47,7 @@ from egate_lsp.status import State, Status, Usage
 from egate_lsp.terms import Terms
 from egate_lsp.underway import GRACE_S, Drafts, Underway
 from egate_lsp.values import Completion, Outcome, Snapshot, Source, Verdict
+from egate_lsp.windowed import WindowedModel
 from egate_lsp.windows import Windows
 from egate_lsp.workspace.client import WorkspaceIndex
 from egate_lsp.workspace.questions import SOURCES as INDEXED
@@ -660,7 +661,15 @@ class Service:
         """A tier's model, not yet loading. One at an address is behind the guard and in the accounts."""
         if rung.target is not None:
             target = open_address(rung.target, self.settings)
-            return GuardedModel(self.accounts.accounted(target, rung.target.base_url or ""), self._guard)
+            guarded = GuardedModel(self.accounts.accounted(target, rung.target.base_url or ""), self._guard)
+            before, after = rung.target.prefix_chars, rung.target.suffix_chars
+            if before is None and after is None:
+                return guarded
+            context = self.settings.context
+            budget = contexts.Budget(
+                context.prefix_chars if before is None else before, context.suffix_chars if after is None else after
+            )
+            return WindowedModel(guarded, budget)
         assert rung.draft is not None
         on_state = self._engine_state if drafts else None
         try:

@@ -39,7 +39,7 @@ RINGS: list[set[str]] = [
         "stats_html", "stats_terminal", "ledger", "syntax", "windows", "models.connection", "terms", "snippet_choice",
         "project_note", "recent_edits", "recent_places", "workspace.chunks",
     },
-    {"workspace.index", "workspace.scan", "budget", "outlines", "guard", "explain_view", "names", "pace"},
+    {"windowed", "workspace.index", "workspace.scan", "budget", "outlines", "guard", "explain_view", "names", "pace"},
     {"accounted", "chronicle", "assess", "pace_file", "workspace.folder", "workspace.client"},
     {
         "accounts", "draft", "models.llamacpp", "models.openai_target", "models.sources", "models.engine_process",
@@ -132,7 +132,7 @@ PURE = {
     "records", "prices", "kept", "figures", "plots", "stats_html", "stats_words",
     "values", "errors", "languages", "snippets", "cache", "metrics", "debounce", "explanation", "documents", "context",
     "triggers", "merge", "gate", "pace", "tree_triggers", "signals", "syntax", "names", "assess", "calibration",
-    "outline", "tree_outline", "line_outline", "outlines", "windows",
+    "outline", "tree_outline", "line_outline", "outlines", "windows", "windowed",
     "feedback", "framing",
     "workspace.words", "workspace.questions", "workspace.imports", "workspace.postings", "workspace.alignment",
     "workspace.excerpts", "workspace.chunks", "workspace.index",

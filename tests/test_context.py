@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.context import Budget, build
+from egate_lsp.context import Budget, build, recut
 from egate_lsp.values import Shape
 from tests.conftest import drawn
 
@@ -30,6 +30,16 @@ def test_the_window_keeps_the_budget_and_touches_the_cursor(text, offset, prefix
     assert len(hole.suffix) <= suffix_chars
     assert text[:offset].endswith(hole.prefix)
     assert text[offset:].startswith(hole.suffix)
+
+
+@given(TEXT, st.integers(0, 300), st.integers(1, 80), st.integers(0, 80), st.integers(1, 80), st.integers(0, 80))
+def test_cut_anew_it_is_as_if_it_had_been_cut_so_at_first(text, offset, before, after, other_before, other_after) -> None:
+    text = text.replace("\r", "")
+    offset = min(offset, len(text))
+    first, other = Budget(before, after), Budget(other_before, other_after)
+    hole, wanted = recut(build(text, offset, first), other), build(text, offset, other)
+    assert (hole.head, hole.prefix, hole.suffix, hole.tail) == (wanted.head, wanted.prefix, wanted.suffix, wanted.tail)
+    assert hole.shape is build(text, offset, first).shape  # how much is wanted does not depend on who is asked
 
 
 def test_typing_moves_the_window_rarely() -> None:

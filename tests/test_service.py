@@ -195,3 +195,25 @@ async def test_why_tells_what_was_shown(tmp_path: Path, *, outline: bool) -> Non
     assert all(0 < part.chars <= 3000 for part in parts.values())
     if outline:
         assert parts["the rest of the file in short"].text.startswith("from other import helper\n")
+
+
+@pytest.mark.parametrize(("shown", "seen"), [({}, (False, False)), ({"prefix_chars": 5000, "suffix_chars": 5000}, (True, True))])
+async def test_a_target_may_be_shown_more_of_the_file(tmp_path: Path, shown: dict, seen: tuple) -> None:
+    import asyncio
+
+    play = Play(stream("sure"))
+    server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
+    target = {"base_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", "api": "suffix", **shown}
+    context = {"prefix_chars": 300, "suffix_chars": 100, "sources": []}
+    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}, context=context))
+    text = "FIRST = 1\n" + "other = 2\n" * 100 + "x = \n" + "other = 2\n" * 100 + "LAST = 3\n"
+    try:
+        completion = await service.complete(Snapshot(text, text.index("x = ") + 4, "/p/a.py", "python"), invoked=True)
+    finally:
+        await service.aclose()
+        server.close()
+        await server.wait_closed()
+    (request,) = play.requests
+
+    assert completion.text == "sure"
+    assert ("FIRST" in str(request), "LAST" in str(request)) == seen
