@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from egate_lsp.kept import MOST_AWAITED, Standing, share_kept
-from egate_lsp.records import suggested
+from egate_lsp.records import extended, suggested
 from egate_lsp.values import Outcome
 
 if TYPE_CHECKING:
@@ -85,9 +85,13 @@ class Chronicle:
                 self._put(self._record(first, wanted))
             return
         told = self._last.get(first.uri)
-        if told is not None and _goes_on(told.made, first):
+        if told is not None and (typed := _goes_on(told.made, first)) is not None:
+            growth = len(typed) + len(first.completion.text) - len(told.made.completion.text)
             told.taken += _taken(told.made)
             told.made = first
+            if growth:
+                told.record = extended(told.record, self._record(first, wanted), typed, growth)
+                self._amend(told)
         else:
             told = self._last[first.uri] = _Told(self._record(first, wanted), first.uri, first)
             self._put(told.record)
@@ -202,14 +206,15 @@ def _taken(made: Suggestion) -> int:
     return max(made.taken - len(made.replaced), 0)
 
 
-def _goes_on(former: Suggestion, made: Suggestion) -> bool:
-    """Is it the rest of the former one, of which the beginning now stands in the document?"""
+def _goes_on(former: Suggestion, made: Suggestion) -> str | None:
+    """What was typed of the former one, if this is the rest of it, perhaps with more after it; else None."""
     start, here = former.snapshot.offset, made.snapshot.offset
     typed = former.completion.text[: here - start] if here >= start else ""
-    return (
-        here >= start
+    goes_on = (
+        start <= here < start + len(former.completion.text)
         and former.snapshot.text[start - 80 if start > 80 else 0 : start]
         == made.snapshot.text[start - 80 if start > 80 else 0 : start]
         and made.snapshot.text[start:here] == typed
-        and former.completion.text == typed + made.completion.text
+        and (typed + made.completion.text).startswith(former.completion.text)
     )
+    return typed if goes_on else None

@@ -66,7 +66,7 @@ def _provenance(completion: Completion) -> list[str]:
         writer = source.value if not tier else f"{source.value} ({tier})"
         rows.append(f"- {where}: {writer}{_scores([line for _, line in lines])}")
     if completion.pending:
-        rows.append("- a target was asked, its answer has not come yet")
+        rows.append("- more has not come yet: the draft goes on, or a target is awaited")
     return rows
 
 

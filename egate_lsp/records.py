@@ -5,6 +5,7 @@ No text of a document is in them, but for a request's where the user has asked f
 
 from __future__ import annotations
 
+import dataclasses
 import ipaddress
 import re
 import secrets
@@ -135,8 +136,11 @@ def suggested(
     sources = {line.source for line in completion.lines}
     deferred = sum(line.verdict is Verdict.DEFER or line.source is Source.TARGET for line in completion.lines)
     # A late line that is shown all the same has the verdict itself.
+    late = any(request.outcome == "late" for request in completion.requests)
     hidden = int(
-        completion.pending and not any("late" in reason for line in completion.lines for reason in line.reasons)
+        completion.pending
+        and late
+        and not any("late" in reason for line in completion.lines for reason in line.reasons)
     )
     return SuggestionRecord(
         new_id(),
@@ -154,6 +158,21 @@ def suggested(
         lines_target=sum(line.source is Source.TARGET for line in completion.lines),
         wanted=wanted,
         latency_ms=completion.timing_ms.get("total", 0.0) + completion.timing_ms.get("context", 0.0),
+    )
+
+
+def extended(record: SuggestionRecord, whole: SuggestionRecord, typed: str, growth: int) -> SuggestionRecord:
+    """The record of a suggestion that has grown on the screen by `growth` characters. `whole`: that of what is shown
+    now, after `typed` of it was typed."""
+    lines = typed.count("\n")
+    return dataclasses.replace(
+        record,
+        source=whole.source if whole.source == record.source else "merged",
+        chars=record.chars + growth,
+        lines=whole.lines + lines,
+        lines_judged=whole.lines_judged + lines,
+        lines_deferred=whole.lines_deferred,
+        lines_target=whole.lines_target,
     )
 
 

@@ -241,6 +241,7 @@ class Service:
             self._drafts.forget(document.path)
         completion = drafted.completion
         completion.timing_ms["context"] = built_ms
+        completion.timing_ms["total"] = (time.monotonic() - building) * 1000.0 - built_ms
         if head_start_ms:
             completion.timing_ms["head_start"] = head_start_ms
             self._metrics.joined += 1

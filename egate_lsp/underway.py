@@ -85,7 +85,8 @@ class Underway(Generic[T]):
     def typed(self, place: Place) -> str | None:
         """What was typed since, if it is at `place` now and may still come to the same; else None."""
         typed = place.typed_since(self.place)
-        return typed if typed is not None and not self._task.cancelled() and self._agrees(typed) else None
+        failed = self._task.done() and (self._task.cancelled() or self._task.exception() is not None)
+        return typed if typed is not None and not failed and self._agrees(typed) else None
 
     async def result(self, typed: str, answer_s: float = 0.0) -> T | None:
         """What was drafted, for somebody who has typed that much of it; None if it was ended, or turned out to write

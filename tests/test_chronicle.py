@@ -172,6 +172,24 @@ def test_a_suggestion_typed_along_is_one_suggestion() -> None:
     assert len(session.ledger.records) == 2
 
 
+def test_a_suggestion_that_grows_is_one_suggestion() -> None:
+    session = Session("x = \n")
+    session.show("abc", 0, 4, pending=True)
+    first = session.record
+    session.show("abc\ndef", 0, 4, pending=True)
+    session.edit((0, 4), (0, 4), "a")
+    made = session.show("bc\ndef\nghi", 0, 5)
+
+    assert (first.chars, first.lines, first.lines_judged, first.lines_deferred) == (3, 1, 1, 0)
+    record = session.record
+    assert (record.id, record.chars, record.lines, record.lines_judged) == (first.id, 11, 3, 3)
+
+    session.accept(made)
+    assert (session.record.outcome, session.record.chars_taken) == ("accepted", 10)
+    session.show("other", 2, 3)
+    assert len(session.ledger.records) == 2  # what follows an accepted text is another
+
+
 def test_what_was_taken_in_part_stays_so_when_the_rest_is_sent_away() -> None:
     session = Session("x = \n")
     made = session.show("alpha + beta", 0, 4)
