@@ -149,7 +149,7 @@ class Target(_Section):
     timeout_s: float = Field(10.0, gt=0, le=600)
     """A request is given up after so long."""
     prefix_chars: int | None = Field(None, ge=200, le=1_000_000)
-    """Characters before the cursor that it is shown; none: as the draft, see [context]. All that is shown to it leaves."""
+    """Characters before the cursor that it is shown, which then leave; none: as the draft, see [context]."""
     suffix_chars: int | None = Field(None, ge=0, le=1_000_000)
     """The same after the cursor."""
     max_tokens: int = Field(96, ge=1, le=4096)

@@ -33,7 +33,9 @@ def test_the_window_keeps_the_budget_and_touches_the_cursor(text, offset, prefix
 
 
 @given(TEXT, st.integers(0, 300), st.integers(1, 80), st.integers(0, 80), st.integers(1, 80), st.integers(0, 80))
-def test_cut_anew_it_is_as_if_it_had_been_cut_so_at_first(text, offset, before, after, other_before, other_after) -> None:
+def test_cut_anew_it_is_as_if_it_had_been_cut_so_at_first(
+    text, offset, before, after, other_before, other_after
+) -> None:
     text = text.replace("\r", "")
     offset = min(offset, len(text))
     first, other = Budget(before, after), Budget(other_before, other_after)

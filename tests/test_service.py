@@ -197,7 +197,9 @@ async def test_why_tells_what_was_shown(tmp_path: Path, *, outline: bool) -> Non
         assert parts["the rest of the file in short"].text.startswith("from other import helper\n")
 
 
-@pytest.mark.parametrize(("shown", "seen"), [({}, (False, False)), ({"prefix_chars": 5000, "suffix_chars": 5000}, (True, True))])
+@pytest.mark.parametrize(
+    ("shown", "seen"), [({}, (False, False)), ({"prefix_chars": 5000, "suffix_chars": 5000}, (True, True))]
+)
 async def test_a_target_may_be_shown_more_of_the_file(tmp_path: Path, shown: dict, seen: tuple) -> None:
     import asyncio
 
