@@ -311,6 +311,8 @@ class EgateServer(LanguageServer):
     def did_open(self, params: types.DidOpenTextDocumentParams) -> None:
         item = params.text_document
         self._documents[item.uri] = Document(item.uri, item.version, item.language_id, item.text)
+        if self._service is not None:
+            self._service.opened()
 
     def did_change(self, params: types.DidChangeTextDocumentParams) -> None:
         document = self._documents.get(params.text_document.uri)
@@ -352,6 +354,8 @@ class EgateServer(LanguageServer):
         for other, running in self._running.items():
             if other != uri:
                 running.cancel()
+        if self._service is not None:
+            self._service.opened()
 
     def _document_hash(self, params: dict[str, Any]) -> dict[str, Any] | None:
         """For tests and bug reports: is the server's text the client's?"""

@@ -455,6 +455,12 @@ class Service:
             self._shown.put(place, completion.text, _Kept(place, kept, unseen=True))
         return bool(completion.text)
 
+    def opened(self) -> None:
+        """A document was opened or is looked at: its first request should not wait for a model that was put away."""
+        for tier in self.tiers[:1]:
+            if isinstance(tier.model, EngineProcess):
+                tier.model.wake()
+
     def closed(self, path: str) -> None:
         """A document was closed."""
         self._drafts.forget(path)

@@ -269,6 +269,35 @@ async def test_it_is_unloaded_when_idle_and_comes_back(make) -> None:
     await engine.aclose()
 
 
+async def test_woken_it_is_loaded_before_it_is_asked(make) -> None:
+    engine = make(idle_unload_s=0.05)
+    await text_of(engine)
+    states: asyncio.Queue[str] = asyncio.Queue()
+    engine._on_state = lambda state: states.put_nowait(state.state)
+    async with asyncio.timeout(30):
+        while await states.get() != "stopped":
+            pass
+        engine.wake()
+        while await states.get() != "ready":
+            pass
+        assert engine.pid is not None
+        while await states.get() != "stopped":  # and put away again where nobody asks
+            pass
+    await engine.aclose()
+    engine.wake()
+    assert engine.pid is None
+
+
+async def test_waking_a_loaded_engine_leaves_it_alone(make) -> None:
+    engine = make()
+    await text_of(engine)
+    pid = engine.pid
+    engine.wake()
+    assert await text_of(engine) == "oneé".encode()
+    assert engine.pid == pid
+    await engine.aclose()
+
+
 async def test_a_refused_prompt_is_an_error_and_no_death(make) -> None:
     engine = make()
     with pytest.raises(DraftError, match="no room"):

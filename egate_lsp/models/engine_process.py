@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -45,6 +46,14 @@ class EngineState:
     state: EngineStateName
     reason: str = ""
     hint: str = ""
+
+
+def _bring_back(path: str) -> None:
+    """Ask the system to read a file into memory; returns at once, on systems that know of it."""
+    if not hasattr(os, "posix_fadvise"):
+        return
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 class _Child(Child):
@@ -129,6 +138,7 @@ class EngineProcess:
         self._starting: asyncio.Task[_Child] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._unloading: asyncio.Task[None] | None = None
+        self._waking: asyncio.Task[None] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
         self._deaths = 0
@@ -157,6 +167,17 @@ class EngineProcess:
     def start(self) -> None:
         """Begin to load in the background."""
         self._begin().add_done_callback(lambda task: task.cancelled() or task.exception())
+
+    def wake(self) -> None:
+        """A request is near: load the model if it was unloaded, and have the system bring back what it has put out of
+        memory of the model's file meanwhile."""
+        if self._closed or self._failure is not None:
+            return
+        if self._unloading is None or self._unloading.done():
+            self.start()
+        if self._waking is None or self._waking.done():
+            waking = asyncio.to_thread(_bring_back, str(self._settings["path"]))
+            self._waking = asyncio.create_task(waking, name="egate engine wake")
 
     def usage(self) -> dict[str, float]:
         return self._usage
