@@ -54,6 +54,19 @@ async def test_a_reply_is_shown_and_what_is_typed_of_it_comes_from_the_cache() -
     assert (work.cpu_s, work.shown_tokens) == (None, 3)
 
 
+async def test_it_has_settled_when_it_has_read_the_ring() -> None:
+    async with raw_server(answered) as server:
+        tool = LlamaVim(server.url, None)
+        for name in "abc":
+            await tool.open(f"{name}.py", "python", "".join(f"{name}{number}\n" for number in range(40)))
+            await tool.close()
+        await tool.settle()
+        read = len([request for request in server.posts if not request.body["n_predict"]])
+        await tool.aclose()
+
+    assert read == 3
+
+
 async def test_one_request_at_a_time_and_the_newest_place_next() -> None:
     free = asyncio.Event()
 
@@ -70,6 +83,7 @@ async def test_one_request_at_a_time_and_the_newest_place_next() -> None:
         last = tool.press(*key("c", LINES + "\nab"))
         free.set()
         await last.arrived.wait()
+        await tool.close()
         await tool.settle()
         await tool.aclose()
 

@@ -96,7 +96,8 @@ class LlamaVim:
         self._pick_here()  # of a file that was written; the same again when the buffer is left changes nothing
 
     async def settle(self) -> None:
-        while self._tasks or self._retry is not None:  # noqa: ASYNC110  # tasks and timer give rise to each other
+        # What it still has to read of the ring is its own work, and would slow whoever is measured next.
+        while self._tasks or self._retry is not None or self._ring.queued:  # noqa: ASYNC110  # they follow each other
             await asyncio.sleep(llama_vim.RETRY_S)
         self._raise()
         if self._load is not None:
