@@ -238,7 +238,7 @@ class Service:
                 return Completion(note="no completion: what was under way was ended")
             drafted, head_start_ms = anew, 0.0
         if draft.done:
-            self._drafts.forget(document.path)
+            self._drafts.forget(document.path, draft)
         completion = drafted.completion
         completion.timing_ms["context"] = built_ms
         completion.timing_ms["total"] = (time.monotonic() - building) * 1000.0 - built_ms

@@ -125,7 +125,8 @@ class Underway(Generic[T]):
 
     def end(self) -> None:
         """Stop; whoever waits gets None."""
-        self._task.cancel()
+        if not self._task.cancelling():  # once: a second time would break off what ends the first model's job
+            self._task.cancel()
 
     async def ended(self) -> None:
         """Stop, and wait until it has."""
@@ -165,12 +166,15 @@ class Drafts(Generic[T]):
         await asyncio.gather(*(draft.ended() for draft in ending))
 
     def begin(self, path: str, draft: Underway[T]) -> None:
-        """A draft was begun, after `make_way`."""
+        """A draft was begun, after `make_way`; one that came in between ends."""
+        self.forget(path)
         self._by_path[path] = draft
 
-    def forget(self, path: str) -> None:
-        """End what a document has under way."""
-        if (draft := self._by_path.pop(path, None)) is not None:
+    def forget(self, path: str, only: Underway[T] | None = None) -> None:
+        """End what a document has under way; with `only`, if it is this."""
+        draft = self._by_path.get(path)
+        if draft is not None and only in {None, draft}:
+            del self._by_path[path]
             draft.end()
 
     def abandon(self) -> None:

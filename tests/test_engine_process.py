@@ -342,6 +342,23 @@ async def test_reading_ahead_gives_way_to_the_next_job_and_to_the_end(make) -> N
     await engine.aclose()
 
 
+async def test_nothing_is_read_ahead_where_the_next_job_waits_already(make) -> None:
+    """It has stopped what was being read by then, and could not stop what begins before its turn: the job after it
+    would wait until all was read."""
+    engine = make()
+    first = engine.generate(FimContext("long and slow, once", ""), Limits(reading_ms=100.0))
+    await anext(first)
+    second = asyncio.create_task(read_soon(engine, "long and slow, again"))
+    for _ in range(5):
+        await asyncio.sleep(0)
+    async for _ in first:
+        pass
+    await second
+    async with asyncio.timeout(10):
+        assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
+
+
 async def test_nothing_is_read_ahead_where_the_user_does_not_want_it(make) -> None:
     engine = make(read_ahead=False)
     await read_soon(engine, "long")

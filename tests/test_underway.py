@@ -302,6 +302,29 @@ async def test_the_whole_is_waited_for(monkeypatch, answer_ms: float, invoked: b
     assert (answer.text, answer.pending) == ("a = 1\n    b = 2", False)
 
 
+async def test_ended_twice_it_ends_in_order() -> None:
+    """A second cancellation must not break off what the first has begun: closing the model's job."""
+    begun, closing, closed = asyncio.Event(), asyncio.Event(), []
+
+    async def draft(_under_way: Underway[str]) -> str:
+        try:
+            begun.set()
+            await asyncio.Event().wait()
+        finally:
+            closing.set()
+            await asyncio.sleep(0)
+            closed.append(True)
+        return ""
+
+    under_way = Underway(Place("x", "", 1), draft)
+    await begun.wait()
+    under_way.end()
+    await closing.wait()
+    await under_way.ended()
+
+    assert closed == [True]
+
+
 @given(st.text("ab\n", max_size=6), st.lists(st.text("ab\n", min_size=1, max_size=3), max_size=4))
 def test_joined_only_by_who_types_its_text(typed: str, parts: list[str]) -> None:
     """Whatever is typed, whenever: a draft that is not ended has written the beginning of it, or it of the draft's."""

@@ -141,6 +141,7 @@ class EngineProcess:
         self._waking: asyncio.Task[None] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._wanted = 0  # jobs that run or wait for their turn
         self._deaths = 0
         self._jobs = 0
         self._failure: ModelLoadError | None = None
@@ -212,13 +213,17 @@ class EngineProcess:
     async def _stream(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
         """`(branch, token)` of one job. A window that it had no time to read whole is read afterwards, until the next
         job comes."""
-        await self._stop_reading()
+        self._wanted += 1
         try:
+            await self._stop_reading()
             async with contextlib.aclosing(self._in_turn(context, limits, search)) as stream:
                 async for branch, token in stream:
                     yield branch, token
         finally:
-            if self._usage.get("unread_tokens") and self._draft.read_ahead and not self._closed:
+            self._wanted -= 1
+            # Not where the next job waits already: it has stopped what was being read, and could not stop this.
+            idle = not self._wanted and not self._closed
+            if idle and self._usage.get("unread_tokens") and self._draft.read_ahead:
                 self._reading = asyncio.create_task(self._read(context), name="egate engine reading")
 
     async def _in_turn(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
