@@ -98,6 +98,22 @@ def admission(context: FimContext, written: Sequence[str], line: str, max_lines:
     return _block_admission(context, written, line, last)
 
 
+def is_over(context: FimContext, written: Sequence[str], start: str) -> bool:
+    """Does a line that begins with `start` no longer belong to the text, however it goes on? By its indentation, which
+    tells before the line is written to its end. `admission` says the same of the whole line. Pure."""
+    if not written or context.shape is Shape.LINE or not start.strip():
+        return False
+    before = context.prefix.rpartition("\n")[2]
+    outer = _indent(before) if before.strip() else _base(before, written)
+    return _indent(start) < outer
+
+
+def _base(before: str, written: Sequence[str]) -> int:
+    """Columns by which the block is indented that begins on the cursor's blank line."""
+    whole = [before + written[0], *written[1:]]
+    return next((_indent(text) for text in whole if text.strip()), len(before))
+
+
 def _block_admission(context: FimContext, written: Sequence[str], line: str, otherwise: Admission) -> Admission:
     before = context.prefix.rpartition("\n")[2]
     indent = _indent(line)
@@ -108,8 +124,7 @@ def _block_admission(context: FimContext, written: Sequence[str], line: str, oth
         if indent == outer and languages.closes_block(line, context.language):
             return Admission.LAST
         return Admission.STOP
-    whole = [before + written[0], *written[1:]]
-    base = next((_indent(text) for text in whole if text.strip()), len(before))
+    base = _base(before, written)
     if indent < base:
         return Admission.STOP
     if base == 0 and indent == 0 and not written[-1].strip():
@@ -192,7 +207,7 @@ async def draft_lines(
                 if verdict is Admission.LAST:
                     return
             wrote("\n".join([*admitted, assembler.text]))
-            if is_runaway(assembler.text):
+            if is_runaway(assembler.text) or is_over(context, admitted, assembler.text):
                 return
     finally:
         await stream.aclose()  # type: ignore[attr-defined]  # the protocol asks for an async generator

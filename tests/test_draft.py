@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.draft import LineAssembler, draft_lines, is_runaway, one_line
+from egate_lsp.draft import Admission, LineAssembler, admission, draft_lines, is_over, is_runaway, one_line
 from egate_lsp.models import Limits
 from egate_lsp.models.scripted import Rule, ScriptedModel
 from egate_lsp.values import Token
@@ -138,6 +138,30 @@ def test_which_line_pays_for_a_token_across_a_line_break(pieces: list[str], char
     lines.append(assembler.flush())
 
     assert [[token.piece.decode() for token in line.tokens] for line in lines] == charged
+
+
+LINES = st.text("ab:}) \t", max_size=8)
+
+
+@given(
+    st.sampled_from(["    ║\n", "║\n", "if a:║\n", "  x = ║\n", "\tif a:\n\t\t║\n"]),
+    st.lists(LINES, max_size=4),
+    LINES,
+    LINES,
+)
+def test_a_line_that_is_over_before_its_end_is_over_at_its_end(document, written, start, rest) -> None:
+    hole = drawn(document)
+    if is_over(hole, written, start):
+        assert admission(hole, written, start + rest, 100) is Admission.STOP
+
+
+async def test_the_line_after_a_block_is_not_written_to_its_end() -> None:
+    text = "a = 1\n    b = 2\nprint(a, b)\n"
+    model = ScriptedModel([Rule("", tuple((character, 0.1) for character in text))])
+    lines = [line.text async for line in draft_lines(model, drawn("def f():\n    ║\n"), [], Limits(99, 9))]
+
+    assert lines == ["a = 1", "    b = 2"]
+    assert model.usage()["generated_tokens"] == text.index("rint")
 
 
 def test_runaway_needs_a_short_unit_many_times() -> None:
