@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import sys
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -46,14 +45,6 @@ class EngineState:
     state: EngineStateName
     reason: str = ""
     hint: str = ""
-
-
-def _bring_back(path: str) -> None:
-    """Ask the system to read a file into memory; returns at once, on systems that know of it."""
-    if not hasattr(os, "posix_fadvise"):
-        return
-    with contextlib.suppress(OSError), open(path, "rb") as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
 
 
 class _Child(Child):
@@ -138,7 +129,6 @@ class EngineProcess:
         self._starting: asyncio.Task[_Child] | None = None
         self._idle: asyncio.TimerHandle | None = None
         self._unloading: asyncio.Task[None] | None = None
-        self._waking: asyncio.Task[None] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
         self._wanted = 0  # jobs that run or wait for their turn
@@ -170,15 +160,9 @@ class EngineProcess:
         self._begin().add_done_callback(lambda task: task.cancelled() or task.exception())
 
     def wake(self) -> None:
-        """A request is near: load the model if it was unloaded, and have the system bring back what it has put out of
-        memory of the model's file meanwhile."""
-        if self._closed or self._failure is not None:
-            return
-        if self._unloading is None or self._unloading.done():
+        """A request is near: load the model if it was unloaded."""
+        if not self._closed and self._failure is None and (self._unloading is None or self._unloading.done()):
             self.start()
-        if self._waking is None or self._waking.done():
-            waking = asyncio.to_thread(_bring_back, str(self._settings["path"]))
-            self._waking = asyncio.create_task(waking, name="egate engine wake")
 
     def usage(self) -> dict[str, float]:
         return self._usage
