@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import statistics
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,13 @@ from egate_lsp.errors import ConfigError
 from egate_lsp.values import Shape
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncIterator, Sequence
+
+    from egate_lsp.config import Settings
+    from egate_lsp.evaluation.problems import Problem
+    from egate_lsp.models.engine_process import EngineProcess
+
+_TOO_FEW, _FOLDERS = "There are too few lines in those files.", "Name folders with source files."
 
 
 @click.group()
@@ -144,31 +151,18 @@ def first(*, paths: Sequence[Path], limit: int, seed: int, overrides: Sequence[s
 
     Two engines take turns at each place. Goal: the first line within a second, and no other line once all is read.
     """
-    from egate_lsp import context
     from egate_lsp.cli.bench_gate import bars
-    from egate_lsp.evaluation import problems, sources
     from egate_lsp.evaluation.first_text import FirstText, measure
-    from egate_lsp.models.engine_process import EngineProcess
-    from egate_lsp.service import open_draft
 
     settings = load(overrides)
-    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
-    files = [file for path in paths for file in sources.files(path.resolve())]
-    root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    drawn = problems.cut(files, root=root, count=limit + 1, seed=seed, budget=budget)
+    drawn = _drawn(paths, settings, limit + 1, seed)
     if len(drawn) < 2:
-        raise ConfigError("There are too few lines in those files.", hint="Name folders with source files.")
+        raise ConfigError(_TOO_FEW, hint=_FOLDERS)
 
     async def run() -> FirstText:
-        whole, short = await open_draft(settings), await open_draft(settings)
-        if not isinstance(whole, EngineProcess) or not isinstance(short, EngineProcess):
-            raise ConfigError("Only a local model can be measured.", hint="Set draft.model to one.")
-        try:
+        async with _two_engines(settings) as (whole, short):
             with bars(Console(stderr=True)) as progress:
                 return await measure(whole, short, drawn, settings.draft.first_text_ms, progress)
-        finally:
-            await whole.aclose()
-            await short.aclose()
 
     found = asyncio.run(run())
     for name, way in (("whole window", found.whole), ("short first", found.short), ("when all is read", found.after)):
@@ -192,28 +186,18 @@ def beside(*, paths: Sequence[Path], limit: int, keys: int, seed: int, overrides
     Two engines take turns at each place and key. Goals: the time at a key within 1.1 of that without, and the first
     line within a second.
     """
-    from egate_lsp import context
     from egate_lsp.cli.bench_gate import bars
-    from egate_lsp.evaluation import problems, sources
     from egate_lsp.evaluation.beside_cost import BesideCost, measure
-    from egate_lsp.models.engine_process import EngineProcess
     from egate_lsp.records import percentile
-    from egate_lsp.service import open_draft
 
     settings = load(overrides)
-    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
-    files = [file for path in paths for file in sources.files(path.resolve())]
-    root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
-    drawn = problems.cut(files, root=root, count=limit + 1, seed=seed, budget=budget)
+    drawn = _drawn(paths, settings, limit + 1, seed)
     drawn = [drawn[0], *(each for each in drawn[1:] if len(each.expected.partition("\n")[0]) > keys)] if drawn else []
     if len({each.group for each in drawn}) < 3:
-        raise ConfigError("There are too few lines in those files.", hint="Name folders with source files.")
+        raise ConfigError(_TOO_FEW, hint=_FOLDERS)
 
     async def run() -> BesideCost:
-        alone, other = await open_draft(settings), await open_draft(settings)
-        if not isinstance(alone, EngineProcess) or not isinstance(other, EngineProcess):
-            raise ConfigError("Only a local model can be measured.", hint="Set draft.model to one.")
-        try:
+        async with _two_engines(settings) as (alone, other):
             with bars(Console(stderr=True)) as progress:
                 return await measure(
                     alone,
@@ -224,9 +208,6 @@ def beside(*, paths: Sequence[Path], limit: int, keys: int, seed: int, overrides
                     reading_ms=settings.draft.first_text_ms,
                     progress=progress,
                 )
-        finally:
-            await alone.aclose()
-            await other.aclose()
 
     found = asyncio.run(run())
     for name, way in (("the file alone", found.alone), ("code beside it", found.beside)):
@@ -270,3 +251,30 @@ bench.add_command(bench_context.context)
 bench.add_command(gate)
 bench.add_command(latency)
 bench.add_command(served)
+
+
+def _drawn(paths: Sequence[Path], settings: Settings, count: int, seed: int) -> list[Problem]:
+    """Lines hidden at random in the source files of these paths."""
+    from egate_lsp import context
+    from egate_lsp.evaluation import problems, sources
+
+    budget = context.Budget(settings.context.prefix_chars, settings.context.suffix_chars)
+    files = [file for path in paths for file in sources.files(path.resolve())]
+    root = Path(os.path.commonpath([path.resolve().parent for path in paths]))
+    return problems.cut(files, root=root, count=count, seed=seed, budget=budget)
+
+
+@asynccontextmanager
+async def _two_engines(settings: Settings) -> AsyncIterator[tuple[EngineProcess, EngineProcess]]:
+    """The draft twice, each in a process of its own, so that one does not warm the other's cache."""
+    from egate_lsp.models.engine_process import EngineProcess
+    from egate_lsp.service import open_draft
+
+    one, other = await open_draft(settings), await open_draft(settings)
+    if not isinstance(one, EngineProcess) or not isinstance(other, EngineProcess):
+        raise ConfigError("Only a local model can be measured.", hint="Set draft.model to one.")
+    try:
+        yield one, other
+    finally:
+        await one.aclose()
+        await other.aclose()
