@@ -105,6 +105,23 @@ class _Drafted:
     kept_here: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a request gets of a draft.
+
+    Attributes:
+        typed: what was typed of it since it was begun.
+        head_start_ms: for how long it had been under way when the request came.
+        gathered_ms: what finding code of other files took.
+    """
+
+    draft: Underway[_Drafted]
+    drafted: _Drafted
+    typed: str
+    head_start_ms: float = 0.0
+    gathered_ms: float = 0.0
+
+
 @dataclass(slots=True)
 class _Kept:
     """A completion that is answered from memory.
@@ -209,41 +226,23 @@ class Service:
             self._debounce.key(building)
             if (known := self._shown.find(place)) is not None and known.text:
                 return self._typed_through(known, document, before, built_ms)
-        joined = await self._joined(document.path, place, kept_here) if not invoked else None
-        if joined is not None:
-            draft, drafted, typed, head_start_ms = joined
-        else:
-            await self._drafts.make_way(document.path)
-            await self._ahead.stop()
-            await self._renewing.stop()
-            typed, answer_s = "", 0.0 if invoked else self._answer_s
-            if not invoked:
-                await asyncio.sleep(max(self._debounce.wait() - (time.monotonic() - building), 0.0))
-            if not invoked and (former := self._typed_along(document.path, place)) is not None:
-                # The same question again, not one that begins in mid-line: only its answer goes on from what is shown.
-                hole, typed, answer_s = former.hole, place.typed_since(former.place) or "", 0.0
-            else:
-                gathering = time.monotonic()
-                hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
-                built_ms += (time.monotonic() - gathering) * 1000.0
-            unease = self._feedback.unease(document.path, before)
-            work = functools.partial(self._draft, hole, kept_here, invoked=invoked, unease=unease)
-            draft = Underway(Place.of(hole), work, asked_at=building, grace_s=0.0 if invoked else GRACE_S)
-            self._drafts.begin(document.path, draft)
+        answer = None if invoked else await self._joined(document.path, place, kept_here)
+        if answer is None:
             try:
-                anew = await draft.result("", answer_s)
+                answer = await self._anew(document, hole, kept_here, building, invoked=invoked)
             except Withheld as error:  # the draft is not on this machine
                 return Completion(note=f"no completion: {error}")
-            if anew is None:
-                return Completion(note="no completion: what was under way was ended")
-            drafted, head_start_ms = anew, 0.0
-        if draft.done:
-            self._drafts.forget(document.path, draft)
+        if answer is None:
+            return Completion(note="no completion: what was under way was ended")
+        drafted, typed = answer.drafted, answer.typed
+        if answer.draft.done:
+            self._drafts.forget(document.path, answer.draft)
+        built_ms += answer.gathered_ms
         completion = drafted.completion
         completion.timing_ms["context"] = built_ms
         completion.timing_ms["total"] = (time.monotonic() - building) * 1000.0 - built_ms
-        if head_start_ms:
-            completion.timing_ms["head_start"] = head_start_ms
+        if answer.head_start_ms:
+            completion.timing_ms["head_start"] = answer.head_start_ms
             self._metrics.joined += 1
         place = Place.of(drafted.hole)
         whole = completion if invoked else self._extending(document.path, place, completion)
@@ -283,11 +282,8 @@ class Service:
             self._leave()
         return drafted(completion)
 
-    async def _joined(
-        self, path: str, place: Place, kept_here: str
-    ) -> tuple[Underway[_Drafted], _Drafted, str, float] | None:
-        """The draft under way in this document, what it comes to, how much of that is typed, and for how many
-        milliseconds it had been under way; None if it is of no use at this place."""
+    async def _joined(self, path: str, place: Place, kept_here: str) -> _Answer | None:
+        """What the draft under way in this document comes to; None if it is of no use at this place."""
         if (found := self._drafts.at(path, place)) is None:
             return None
         draft, typed = found
@@ -300,7 +296,36 @@ class Service:
             return None
         text = drafted.completion.text
         fits = text.startswith(typed) and (text != typed or not typed)
-        return (draft, drafted, typed, head_start_ms) if fits else None
+        return _Answer(draft, drafted, typed, head_start_ms=head_start_ms) if fits else None
+
+    async def _anew(
+        self, document: Snapshot, hole: FimContext, kept_here: str, asked_at: float, *, invoked: bool
+    ) -> _Answer | None:
+        """What a draft that is begun now comes to; None if it is ended. `asked_at`: by `time.monotonic`.
+
+        Raises:
+            EgateError: as the cascade raised it.
+        """
+        path, place = document.path, Place.of(hole)
+        await self._drafts.make_way(path)
+        await self._ahead.stop()
+        await self._renewing.stop()
+        typed, gathered_ms, answer_s = "", 0.0, 0.0 if invoked else self._answer_s
+        if not invoked:
+            await asyncio.sleep(max(self._debounce.wait() - (time.monotonic() - asked_at), 0.0))
+        if not invoked and (former := self._typed_along(path, place)) is not None:
+            # The same question again, not one that begins in mid-line: only its answer goes on from what is shown.
+            hole, typed, answer_s = former.hole, place.typed_since(former.place) or "", 0.0
+        else:
+            gathering = time.monotonic()
+            hole = await self._gathering.beside(hole, leaves=self._may_leave(kept_here))
+            gathered_ms = (time.monotonic() - gathering) * 1000.0
+        unease = self._feedback.unease(path, document.text[: document.offset])
+        work = functools.partial(self._draft, hole, kept_here, invoked=invoked, unease=unease)
+        draft = Underway(Place.of(hole), work, asked_at=asked_at, grace_s=0.0 if invoked else GRACE_S)
+        self._drafts.begin(path, draft)
+        drafted = await draft.result("", answer_s)
+        return _Answer(draft, drafted, typed, gathered_ms=gathered_ms) if drafted is not None else None
 
     async def alternatives(self, document: Snapshot, shown: Completion, count: int) -> list[Completion]:
         """Other drafts of a completion's first line, at most `count`; for requests made by hand."""
@@ -457,9 +482,8 @@ class Service:
 
     def opened(self) -> None:
         """A document was opened or is looked at: its first request should not wait for a model that was put away."""
-        for tier in self.tiers[:1]:
-            if isinstance(tier.model, EngineProcess):
-                tier.model.wake()
+        if self._cascade is not None and isinstance(draft := self._cascade.tiers[0].model, EngineProcess):
+            draft.wake()
 
     def closed(self, path: str) -> None:
         """A document was closed."""

@@ -85,8 +85,8 @@ class Underway(Generic[T]):
     def typed(self, place: Place) -> str | None:
         """What was typed since, if it is at `place` now and may still come to the same; else None."""
         typed = place.typed_since(self.place)
-        failed = self._task.done() and (self._task.cancelled() or self._task.exception() is not None)
-        return typed if typed is not None and not failed and self._agrees(typed) else None
+        lost = self._task.done() and self._is_lost()
+        return typed if typed is not None and not lost and self._agrees(typed) else None
 
     async def result(self, typed: str, answer_s: float = 0.0) -> T | None:
         """What was drafted, for somebody who has typed that much of it; None if it was ended, or turned out to write
@@ -121,7 +121,7 @@ class Underway(Generic[T]):
     async def whole(self) -> T | None:
         """What was drafted in the end, for somebody who does not hurry it; None if it was ended, or failed."""
         await asyncio.wait({self._task})
-        return None if self._task.cancelled() or self._task.exception() is not None else self._task.result()
+        return None if self._is_lost() else self._task.result()
 
     def end(self) -> None:
         """Stop; whoever waits gets None."""
@@ -132,6 +132,10 @@ class Underway(Generic[T]):
         """Stop, and wait until it has."""
         self.end()
         await asyncio.wait({self._task})
+
+    def _is_lost(self) -> bool:
+        """It was ended, or it failed; of one that is done."""
+        return self._task.cancelled() or self._task.exception() is not None
 
     def _beyond(self, typed: str) -> T | None:
         if self._so_far is None:

@@ -275,9 +275,10 @@ class Completion:
     Attributes:
         lines: the first continues the cursor's line. Empty: nothing to show.
         requests: every request made for it to a tier behind the draft.
-        timing_ms: milliseconds by stage: "context", "draft_first_line", "draft", "target_wait", "merge", "total".
-        pending: True if a tier's answer was still awaited when this was returned; it is kept for the next request
-            at the same place.
+        timing_ms: milliseconds by stage: "context", "draft_first_line", "draft", "target_wait", "merge", "total";
+            "head_start": for how long the draft had been under way when it was asked for.
+        pending: True if more was still awaited when this was returned, of the draft or of another tier; it is kept for
+            the next request at the same place.
         note: why there is nothing or less to show, for the user; empty otherwise.
         stats: counters of the draft engine, e.g. prompt_tokens, evaluated_tokens, generated_tokens.
         window: what the models were shown; empty if none was asked.

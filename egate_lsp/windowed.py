@@ -22,11 +22,6 @@ class WindowedModel(WrappedModel):
         super().__init__(model)
         self._budget = budget
 
-    async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
+    def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         """Stream the middle; see `Model`."""
-        stream = self.inner.generate(contexts.recut(context, self._budget), limits)
-        try:
-            async for token in stream:
-                yield token
-        finally:
-            await stream.aclose()  # type: ignore[attr-defined]
+        return self.inner.generate(contexts.recut(context, self._budget), limits)

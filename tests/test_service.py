@@ -20,17 +20,19 @@ def settings(tmp_path: Path, **tables) -> Settings:
     return resolved
 
 
-async def served(play: Play, tmp_path: Path, path: str, *, paused: bool = False, on_status=None):
+async def served(
+    play: Play, tmp_path: Path, path: str, *, text: str = "x = \n", paused: bool = False, on_status=None, **tables
+):
     import asyncio
 
     server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
-    target = {"base_url": f"http://127.0.0.1:{port}/v1", "api": "suffix"}
-    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}), on_status=on_status)
+    target = {"base_url": f"http://127.0.0.1:{port}/v1", "api": "suffix", **tables.pop("target", {})}
+    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}, **tables), on_status=on_status)
     try:
         if paused:
             service.pause_target(True)
-        return await service.complete(Snapshot("x = \n", 4, path, "python"), invoked=True)
+        return await service.complete(Snapshot(text, text.index("x = ") + 4, path, "python"), invoked=True)
     finally:
         await service.aclose()
         server.close()
@@ -201,20 +203,10 @@ async def test_why_tells_what_was_shown(tmp_path: Path, *, outline: bool) -> Non
     ("shown", "seen"), [({}, (False, False)), ({"prefix_chars": 5000, "suffix_chars": 5000}, (True, True))]
 )
 async def test_a_target_may_be_shown_more_of_the_file(tmp_path: Path, shown: dict, seen: tuple) -> None:
-    import asyncio
-
     play = Play(stream("sure"))
-    server = await asyncio.start_server(play.handle, "127.0.0.1", 0)
-    target = {"base_url": f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1", "api": "suffix", **shown}
     context = {"prefix_chars": 300, "suffix_chars": 100, "sources": []}
-    service = Service(settings(tmp_path, target=target, gate={"tau": 0.1}, context=context))
     text = "FIRST = 1\n" + "other = 2\n" * 100 + "x = \n" + "other = 2\n" * 100 + "LAST = 3\n"
-    try:
-        completion = await service.complete(Snapshot(text, text.index("x = ") + 4, "/p/a.py", "python"), invoked=True)
-    finally:
-        await service.aclose()
-        server.close()
-        await server.wait_closed()
+    completion = await served(play, tmp_path, "/p/a.py", text=text, target=shown, context=context)
     (request,) = play.requests
 
     assert completion.text == "sure"

@@ -128,8 +128,7 @@ class EgateTool:
         self._client.ask("egate/explain", params, lambda told: self._extended(answer, told))
 
     def _extended(self, answer: Answer, message: dict[str, Any]) -> None:
-        tokens = sum(len(line["tokens"]) for line in (message.get("result") or {}).get("lines", ()))
-        self._shown_tokens += max(tokens - answer.decoded, 0.0)
+        self._shown_tokens += max(_tokens(message.get("result") or {}) - answer.decoded, 0.0)
 
     def _replied(self, answer: Answer, message: dict[str, Any], expected: str) -> None:
         if answer is not self._running or "error" in message:
@@ -148,7 +147,7 @@ class EgateTool:
     def _explained(self, answer: Answer, message: dict[str, Any], *, new: bool) -> None:
         told = message.get("result") or {}
         timing, stats = told.get("timing_ms", {}), told.get("stats", {})
-        tokens = sum(len(line["tokens"]) for line in told.get("lines", ()))
+        tokens = _tokens(told)
         outcomes = [request["outcome"] for request in told.get("requests", ())]
         self.late += outcomes.count("late")
         self.late_used += outcomes.count("cached")
@@ -159,6 +158,11 @@ class EgateTool:
         if new:
             self._shown_tokens += tokens
         answer.known.set()
+
+
+def _tokens(explanation: dict[str, Any]) -> int:
+    """Of all lines that are shown."""
+    return sum(len(line["tokens"]) for line in explanation.get("lines", ()))
 
 
 def _position(text: str, offset: int) -> dict[str, int]:
