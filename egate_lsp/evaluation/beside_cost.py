@@ -92,7 +92,8 @@ async def measure(
                 ms, usage = await _timed(model, context.extended(problem.expected[:key]), ONE_LINE)
                 way.key_ms[-1] += ms
                 way.evaluated.append(usage.get("evaluated_tokens", 0.0))
-                way.key_tokens[-1] += usage.get("evaluated_tokens", 0.0) + usage.get("generated_tokens", 0.0)
+                decoded = usage.get("generated_tokens", 0.0) - usage.get("known_tokens", 0.0)
+                way.key_tokens[-1] += usage.get("evaluated_tokens", 0.0) + decoded
     return found
 
 

@@ -118,10 +118,9 @@ class Speed:
         return below_ms * tokens / below
 
     def floor(self, key: Key) -> float:
-        """Milliseconds that the engine alone needs for what this reply needed: its new prompt tokens, of which there is
-        at least one, and which give the first token; then one token after the other, the last of which shows that the
-        text has ended."""
-        return self.evaluating(max(key.evaluated, 1.0)) + key.decoded * self.batch_ms[0][1]
+        """Milliseconds that the engine alone needs for what this reply needed: its new prompt tokens, which give the
+        first token; then one token after the other, the last of which shows that the text has ended."""
+        return self.evaluating(key.evaluated) + key.decoded * self.batch_ms[0][1]
 
 
 def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict[str, Any]:

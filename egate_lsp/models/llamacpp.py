@@ -22,6 +22,7 @@ from egate_lsp.models import healing, lookup
 from egate_lsp.models.entropy import Meter, TokenStats, likeliest, top_probabilities
 from egate_lsp.models.fim import FimMarks, FimOrder, parts
 from egate_lsp.models.slots import Slots
+from egate_lsp.models.trail import Trail
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -135,6 +136,7 @@ class Usage:
         reused_tokens: prompt tokens found in the KV cache.
         unread_tokens: prompt tokens of the whole window that a shorter one left out, for lack of time.
         guessed_tokens, right_tokens: see `lookup`; how many were guessed, and how many of those were written.
+        known_tokens: those of `generated_tokens` behind which the logits were known from the draft before.
         decodes: batches that were decoded for the draft, each a step of the model.
     """
 
@@ -145,6 +147,7 @@ class Usage:
     unread_tokens: int = 0
     guessed_tokens: int = 0
     right_tokens: int = 0
+    known_tokens: int = 0
     decodes: int = 0
     prompt_ms: float = 0.0
     decode_ms: float = 0.0
@@ -183,6 +186,8 @@ class LlamaCppEngine:
         # The state of a recurrent model is one piece, of which no part can be copied.
         recurrent = llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
         self._slots = Slots(1 if recurrent else PROMPTS)
+        # Nor can a recurrent state go back to where a draft began.
+        self._trail = Trail(self.vocabulary) if settings.reuse and not recurrent else None
         self._speed: float | None = None  # prompt tokens a second, as measured
         self._window = 0.0  # characters of a short window
         # A guess that was wrong is taken out of the cache again, which a recurrent state does not allow.
@@ -231,11 +236,13 @@ class LlamaCppEngine:
         logprob = 0.0
         guesses = self._guesses(prompt, job)
         row = -1
+        retracing = True
         while True:
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
             if self._cancel[0] != b"\x00":
                 raise CancelledJob
-            token, stats, logits = self._next(forced, row)
+            held = len(prompt) + usage.generated_tokens
+            token, stats, logits = self._next(forced, self._logits_behind(sequence, held, row))
             if token is None:
                 usage.stop = "unspellable"
                 return
@@ -258,7 +265,11 @@ class LlamaCppEngine:
             if lines >= job.max_lines:
                 usage.stop = "max_lines"
                 break
-            if guesses is None:
+            if retracing and (retracing := self._retraces(sequence, held, token)):
+                usage.known_tokens += 1
+                if guesses is not None:
+                    guesses.confirm(token)
+            elif guesses is None:
                 self._decode([token], sequence)
                 usage.decodes += 1
             else:
@@ -266,6 +277,28 @@ class LlamaCppEngine:
         if job.branches:
             yield from self._branch(job, sequence, len(prompt), steps, shown)
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
+
+    def _logits_behind(self, sequence: int, held: int, row: int) -> Logits:
+        """Those that follow the first `held` tokens of a sequence, of which `row` of the last batch is the last unless
+        they are known already."""
+        if self._trail is None:
+            return self.logits(row)
+        if (known := self._trail.get(sequence, held)) is not None:
+            return known
+        logits = self.logits(row)
+        self._trail.put(held, logits)
+        return logits
+
+    def _retraces(self, sequence: int, held: int, token: int) -> bool:
+        """Whether `token` follows the first `held` of the sequence already, and what comes behind it is known. If not,
+        what stood there is taken out."""
+        cached = self._slots[sequence]
+        if held < len(cached):
+            known = self._trail is not None and self._trail.get(sequence, held + 1) is not None
+            if known and cached[held] == token:
+                return True
+            self._withdraw(sequence, len(cached) - held)
+        return False
 
     def _generated(
         self, token: int, stats: TokenStats, forced: bytes, logits: Logits, top: int
@@ -339,6 +372,8 @@ class LlamaCppEngine:
         cached = self._slots[sequence]
         del cached[len(cached) - count :]
         llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
+        if self._trail is not None:
+            self._trail.begin(sequence, 0, len(cached))
 
     def _useful(self, guess: Sequence[int], job: Job, lines: int) -> list[int]:
         """The tokens of a guess whose logits would be looked at: not those that end the draft, nor any after them."""
@@ -391,7 +426,7 @@ class LlamaCppEngine:
                 self._decode_branches([(FIRST_BRANCH + branch - 1, *alive[branch][:2]) for branch in branches])
                 for row, branch in enumerate(branches):
                     _, position, forced = alive.pop(branch)
-                    following, stats, logits = self._next(forced, row)
+                    following, stats, logits = self._next(forced, self.logits(row))
                     if following is None or following in self._stops:
                         continue
                     self.usage.generated_tokens += 1
@@ -421,9 +456,8 @@ class LlamaCppEngine:
         llama.llama_free(self._context)
         llama.llama_model_free(self._model)
 
-    def _next(self, forced: bytes, row: int) -> tuple[int | None, TokenStats, Logits]:
-        """The likeliest token that can stand here, its stats, and the logits of all that can."""
-        logits = self.logits(row)
+    def _next(self, forced: bytes, logits: Logits) -> tuple[int | None, TokenStats, Logits]:
+        """The likeliest token that can stand here, its stats, and the logits of all that can, out of those of all."""
         if not forced or self._index is None:
             stats = self._meter.measure(logits)
             return stats.argmax, stats, logits
@@ -497,7 +531,9 @@ class LlamaCppEngine:
             self._slots.clear()
         choice = self._slots.choose(prompt)
         sequence, common = choice.slot, choice.common
-        if choice.source != sequence:
+        if self._is_evaluated(prompt, sequence):
+            common = len(prompt)
+        elif choice.source != sequence:
             self._drop(sequence)
             llama.llama_memory_seq_cp(self._memory, choice.source, sequence, 0, common)
             self._slots[sequence].extend(prompt[:common])
@@ -506,7 +542,10 @@ class LlamaCppEngine:
             llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
             self._slots.clear()
             common = 0
-        del self._slots[sequence][common:]
+        if common < len(prompt):
+            del self._slots[sequence][common:]
+        if self._trail is not None:
+            self._trail.begin(sequence, len(prompt), common if common < len(prompt) else len(self._slots[sequence]))
         self._slots.use(sequence)
         needed = len(prompt) + job.max_tokens * (1 + min(job.branches, 1))
         for other in self._slots.in_the_way(sequence, needed, self.settings.context_tokens):
@@ -520,11 +559,20 @@ class LlamaCppEngine:
             self._decode(chunk, sequence)
             self.usage.evaluated_tokens += len(chunk)
         self._measure_speed(len(prompt) - common, time.perf_counter() - started)
+        if self._trail is not None and common < len(prompt):
+            self._trail.put(len(prompt), self.logits())
         return sequence
+
+    def _is_evaluated(self, prompt: Sequence[int], sequence: int) -> bool:
+        """Whether the sequence begins with the prompt, and what comes behind it is known."""
+        known = self._trail is not None and self._trail.get(sequence, len(prompt)) is not None
+        return known and self._slots[sequence][: len(prompt)] == list(prompt)
 
     def _drop(self, sequence: int) -> None:
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         self._slots[sequence].clear()
+        if self._trail is not None:
+            self._trail.forget(sequence)
 
     def _measure_speed(self, tokens: int, seconds: float) -> None:
         if tokens < MEASURED_TOKENS or seconds <= 0.0:
@@ -573,6 +621,8 @@ class LlamaCppEngine:
         cached.extend(tokens)
         del cached[max(held, 0) :]
         llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
+        if self._trail is not None:
+            self._trail.begin(sequence, 0, len(cached))
 
     def _tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Tokens of a text. A document's text is never parsed for special tokens, whatever it says."""

@@ -22,7 +22,7 @@ from egate_lsp.models import Limits, Search
 from egate_lsp.models.engine_process import EngineProcess
 from egate_lsp.models.fim import QWEN, FimOrder
 from egate_lsp.syntax import Checker
-from egate_lsp.values import FimContext, Shape
+from egate_lsp.values import FimContext, Shape, Token
 from tests.conftest import drawn, model_file
 
 pytestmark = pytest.mark.live
@@ -96,6 +96,45 @@ async def test_what_was_typed_is_the_only_new_prompt() -> None:
     assert first["reused_tokens"] == 0
     assert second["evaluated_tokens"] <= 4
     assert second["reused_tokens"] >= first["prompt_tokens"] - 4
+
+
+async def test_what_is_typed_beside_a_draft_needs_no_prompt_and_gives_what_a_fresh_engine_gives() -> None:
+    """The prompt is that of the draft before, up to the word at the cursor, and so may be the first tokens that spell
+    the word; the logits behind them are known."""
+    suffix = "\n\nprint(add(1, 2))\n"
+    holes = [
+        FimContext(LONG[:600] + "def add(a, b):\n    return " + typed, suffix)
+        for typed in ("", "t", "tot", "total_", "total_of", "total")
+    ]
+    drafts: dict[bool, list[list[Token]]] = {}
+    for reuse in (True, False):
+        async with engine(reuse=reuse, lookup=False) as subject:
+            drafts[reuse], counts = [], []
+            for hole in holes:
+                drafts[reuse].append([token async for token in subject.generate(hole, Limits(24, 1))])
+                counts.append(subject.usage())
+            known = sum(count["known_tokens"] for count in counts)
+            assert (known > 0) == reuse
+            assert all(count["evaluated_tokens"] == (0 if reuse else count["prompt_tokens"]) for count in counts[1:])
+            for count in counts:
+                # The last token, which ends the line, is not decoded.
+                assert count["decodes"] + count["known_tokens"] == count["generated_tokens"] - 1
+
+    assert drafts[True] == drafts[False]
+
+
+async def test_the_same_draft_once_more_computes_nothing() -> None:
+    context = FimContext(LONG[:600] + "def add(a, b):\n    retu", "\n")
+    async with engine() as subject:
+        first = [token async for token in subject.generate(context, Limits(24, 1))]
+        before = dict(subject.totals)
+        again = [token async for token in subject.generate(context, Limits(24, 1))]
+
+    assert again == first
+    assert {name: subject.totals[name] - before[name] for name in ("evaluated_tokens", "generated_tokens")} == {
+        "evaluated_tokens": 0.0,
+        "generated_tokens": 1.0,  # the last one, which ends the line, is not decoded
+    }
 
 
 async def test_a_window_that_takes_long_to_read_gives_way_to_a_short_one_until_it_is_read() -> None:
