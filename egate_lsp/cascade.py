@@ -131,6 +131,7 @@ class _Run:
     unseen: bool = False
     wrote: Callable[[str], None] = lambda _text: None
     settled: Callable[[Completion], None] = lambda _so_far: None
+    waits: Callable[[Completion], None] = lambda _so_far: None
     lines: list[CompletionLine] = field(default_factory=list)
     requests: list[TierRequest] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
@@ -210,6 +211,7 @@ class Cascade:
         unseen: bool = False,
         wrote: Callable[[str], None] = lambda _text: None,
         settled: Callable[[Completion], None] = lambda _so_far: None,
+        waits: Callable[[Completion], None] = lambda _so_far: None,
     ) -> Completion:
         """The merged completion for the hole.
 
@@ -222,6 +224,7 @@ class Cascade:
             wrote: called with all that is drafted so far, from the hole on, whenever there is more. A line of it may
                 yet be repaired, or another tier's in the end.
             settled: called with the completion so far, as one that is pending, whenever a line is written for good.
+            waits: called with it when a tier behind the draft is about to be waited for.
 
         Raises:
             DraftError: the draft engine could not give the first line.
@@ -231,7 +234,7 @@ class Cascade:
         limits = self._limits(invoked=invoked)
         if unseen:
             limits = replace(limits, reading_ms=0.0)
-        run = _Run(context, now + patience, now, limits, unease, unseen, wrote, settled)
+        run = _Run(context, now + patience, now, limits, unease, unseen, wrote, settled, waits)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -399,15 +402,15 @@ class Cascade:
         model = self.tiers[0].model
         assert isinstance(model, Searcher)
         try:
-            async with asyncio.timeout(max(run.deadline - repairing, MIN_REPAIR_S)):
-                return await repaired(
-                    model,
-                    run.context,
-                    run.written,
-                    lambda text: self._assess(run, text, filled=filled),
-                    run.limits,
-                )
-        except (TimeoutError, EgateError):
+            return await repaired(
+                model,
+                run.context,
+                run.written,
+                lambda text: self._assess(run, text, filled=filled),
+                run.limits,
+                max(run.deadline - repairing, MIN_REPAIR_S),
+            )
+        except EgateError:
             return None
         finally:
             run.add_time("repair", repairing)
@@ -457,6 +460,7 @@ class Cascade:
         if flight is None:
             flight, typed = self._launch(run, behind, hint, reasons), ""
         remaining = max(run.deadline - time.monotonic(), 0.0)
+        run.waits(run.completion(pending=True))
         self.on_waiting(True)
         try:
             done, _ = await asyncio.wait({flight.task}, timeout=remaining)

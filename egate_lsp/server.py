@@ -515,7 +515,7 @@ class EgateServer(LanguageServer):
         await asyncio.shield(self._starting)
         service = self._service
         assert service is not None
-        completion = await service.complete(snapshot, invoked=invoked)
+        completion = await service.complete(snapshot, invoked=invoked, told_later=self._declares("egateUpgrade"))
         if count < 2 or not completion.text:
             return (completion,)
         return (completion, *await service.alternatives(snapshot, completion, count - 1))

@@ -198,8 +198,12 @@ class Service:
             if self._index is not None:
                 self._index.start()
 
-    async def complete(self, document: Snapshot, *, invoked: bool) -> Completion:
+    async def complete(self, document: Snapshot, *, invoked: bool, told_later: bool = False) -> Completion:
         """The completion at the cursor. Cancel the task to cancel the work.
+
+        Args:
+            told_later: whoever asks is told when there is more (`landed`), so an automatic request is answered with
+                nothing rather than with a target's line that is long in coming.
 
         Raises:
             DraftError, ConfigError: nothing can be completed; the error says why and what to do.
@@ -226,10 +230,10 @@ class Service:
             self._debounce.key(building)
             if (known := self._shown.find(place)) is not None and known.text:
                 return self._typed_through(known, document, before, built_ms)
-        answer = None if invoked else await self._joined(document.path, place, kept_here)
+        answer = None if invoked else await self._joined(document.path, place, kept_here, told_later=told_later)
         if answer is None:
             try:
-                answer = await self._anew(document, hole, kept_here, building, invoked=invoked)
+                answer = await self._anew(document, hole, kept_here, building, invoked=invoked, told_later=told_later)
             except Withheld as error:  # the draft is not on this machine
                 return Completion(note=f"no completion: {error}")
         if answer is None:
@@ -277,29 +281,39 @@ class Service:
                 unease=unease,
                 wrote=under_way.wrote,
                 settled=lambda so_far: under_way.settled(so_far.text, drafted(so_far)),
+                waits=lambda so_far: under_way.waits(so_far.text, drafted(so_far)),
             )
         finally:
             self._leave()
         return drafted(completion)
 
-    async def _joined(self, path: str, place: Place, kept_here: str) -> _Answer | None:
+    async def _joined(self, path: str, place: Place, kept_here: str, *, told_later: bool) -> _Answer | None:
         """What the draft under way in this document comes to; None if it is of no use at this place."""
         if (found := self._drafts.at(path, place)) is None:
             return None
         draft, typed = found
         head_start_ms = draft.age_ms
         try:
-            drafted = await draft.result(typed, self._answer_s)
+            drafted = await draft.result(typed, self._answer_s, told_later=told_later)
         except EgateError:
             return None  # begun anew, it may go well; else its error is told
         if drafted is None or drafted.kept_here != kept_here:
             return None
         text = drafted.completion.text
         fits = text.startswith(typed) and (text != typed or not typed)
+        if not draft.done:  # nothing yet, or less than was typed: a target is awaited, whose line may be the same
+            fits = fits or typed.startswith(text)
         return _Answer(draft, drafted, typed, head_start_ms=head_start_ms) if fits else None
 
     async def _anew(
-        self, document: Snapshot, hole: FimContext, kept_here: str, asked_at: float, *, invoked: bool
+        self,
+        document: Snapshot,
+        hole: FimContext,
+        kept_here: str,
+        asked_at: float,
+        *,
+        invoked: bool,
+        told_later: bool,
     ) -> _Answer | None:
         """What a draft that is begun now comes to; None if it is ended. `asked_at`: by `time.monotonic`.
 
@@ -324,7 +338,7 @@ class Service:
         work = functools.partial(self._draft, hole, kept_here, invoked=invoked, unease=unease)
         draft = Underway(Place.of(hole), work, asked_at=asked_at, grace_s=0.0 if invoked else GRACE_S)
         self._drafts.begin(path, draft)
-        drafted = await draft.result("", answer_s)
+        drafted = await draft.result("", answer_s, told_later=told_later)
         return _Answer(draft, drafted, typed, gathered_ms=gathered_ms) if drafted is not None else None
 
     async def alternatives(self, document: Snapshot, shown: Completion, count: int) -> list[Completion]:

@@ -48,6 +48,7 @@ class Underway(Generic[T]):
         self._text = ""
         self._typed = ""
         self._so_far: tuple[str, T] | None = None
+        self._waits = False
         self._more: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting = 0
         self._shown = False
@@ -78,9 +79,15 @@ class Underway(Generic[T]):
 
     def settled(self, text: str, so_far: T) -> None:
         """This much of the text is written for good, and may be shown."""
-        self._so_far = (text, so_far)
-        if not self._more.done():
-            self._more.set_result(None)
+        self._so_far, self._waits = (text, so_far), False
+        self._wake()
+
+    def waits(self, text: str, so_far: T) -> None:
+        """Another model was asked for what follows this text: it may take long, and until then nothing is settled."""
+        if self._so_far is None or not self._so_far[0].startswith(text):
+            self._so_far = (text, so_far)
+        self._waits = True
+        self._wake()
 
     def typed(self, place: Place) -> str | None:
         """What was typed since, if it is at `place` now and may still come to the same; else None."""
@@ -88,10 +95,13 @@ class Underway(Generic[T]):
         lost = self._task.done() and self._is_lost()
         return typed if typed is not None and not lost and self._agrees(typed) else None
 
-    async def result(self, typed: str, answer_s: float = 0.0) -> T | None:
+    async def result(self, typed: str, answer_s: float = 0.0, *, told_later: bool = False) -> T | None:
         """What was drafted, for somebody who has typed that much of it; None if it was ended, or turned out to write
         something else. `answer_s` after it was asked for, what is settled will do, if it is more than was typed; 0:
         only the whole. Cancel to wait no longer.
+
+        Args:
+            told_later: it can be told when there is more, so nothing will do too while another model is awaited.
 
         Raises:
             EgateError: as the draft raised it.
@@ -103,7 +113,7 @@ class Underway(Generic[T]):
         try:
             while not self._task.done():
                 left = None
-                if answer_s and (so_far := self._beyond(typed)) is not None:
+                if answer_s and (so_far := self._beyond(typed, told_later=told_later)) is not None:
                     left = self._asked_at + answer_s - time.monotonic()
                     if left <= 0:
                         self._shown = True
@@ -137,11 +147,16 @@ class Underway(Generic[T]):
         """It was ended, or it failed; of one that is done."""
         return self._task.cancelled() or self._task.exception() is not None
 
-    def _beyond(self, typed: str) -> T | None:
+    def _wake(self) -> None:
+        if not self._more.done():
+            self._more.set_result(None)
+
+    def _beyond(self, typed: str, *, told_later: bool) -> T | None:
         if self._so_far is None:
             return None
         text, so_far = self._so_far
-        return so_far if text.startswith(typed) and text[len(typed) :].strip() else None
+        more = text.startswith(typed) and text[len(typed) :].strip()
+        return so_far if more or (told_later and self._waits) else None
 
     def _agrees(self, typed: str) -> bool:
         return self._text.startswith(typed) or typed.startswith(self._text)

@@ -25,9 +25,10 @@ class Held(Play):
 
     def __init__(self, *answers) -> None:
         super().__init__(*answers)
-        self.let = asyncio.Event()
+        self.asked, self.let = asyncio.Event(), asyncio.Event()
 
     async def answer(self, reader, writer, answer) -> None:
+        self.asked.set()
         await self.let.wait()
         await super().answer(reader, writer, answer)
 
@@ -103,6 +104,55 @@ async def test_it_is_told_where_nothing_was_shown_before(tmp_path: Path) -> None
         play.let.set()
         await wire.until(lambda: upgrades(wire))
         assert [item["insertText"] for item in await wire.inline(1, 4, trigger=2)] == ["better = 2"]
+
+
+PATIENT = {"cascade": {"deadline_ms": 60_000}}
+
+
+def unsure_draft(tmp_path: Path) -> dict:
+    options = script(tmp_path, ("better = 2\n", []), ("", [("better = 1\n", UNSURE)]))
+    options["draft"] |= {"answer_ms": 1, "ahead": False}
+    return options
+
+
+async def test_that_there_is_nothing_yet_is_told_at_once_and_the_text_when_it_is_there(tmp_path: Path) -> None:
+    async with late_target("better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, {**unsure_draft(tmp_path), **options, **PATIENT})
+        wire.open(DOCUMENT)
+        assert await wire.inline(1, 4, trigger=2) == []
+
+        play.let.set()
+        await wire.until(lambda: upgrades(wire))
+        assert [item["insertText"] for item in await wire.inline(1, 4, trigger=2)] == ["better = 2"]
+        assert len(play.requests) == 1
+
+
+async def test_who_types_what_the_draft_has_meanwhile_waits_for_the_same_answer(tmp_path: Path) -> None:
+    async with late_target("better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, {**unsure_draft(tmp_path), **options, **PATIENT})
+        wire.open(DOCUMENT)
+        await wire.inline(1, 4, trigger=2)
+        spot = {"line": 1, "character": 4}
+        change = {"range": {"start": spot, "end": spot}, "text": "be"}
+        wire.notify("textDocument/didChange", {"textDocument": {"uri": URI, "version": 1}, "contentChanges": [change]})
+        assert await wire.inline(1, 6, trigger=2) == []
+
+        play.let.set()
+        await wire.until(lambda: upgrades(wire))
+        assert upgrades(wire)[-1]["position"] == {"line": 1, "character": 6}
+        assert [item["insertText"] for item in await wire.inline(1, 6, trigger=2)] == ["tter = 2"]
+        assert len(play.requests) == 1
+
+
+async def test_who_cannot_be_told_later_gets_the_text_itself(tmp_path: Path) -> None:
+    async with late_target("better = 2") as (play, options), server(tmp_path) as wire:
+        await wire.initialize(NEOVIM, {**unsure_draft(tmp_path), **options, **PATIENT})
+        wire.open(DOCUMENT)
+        request = asyncio.create_task(wire.inline(1, 4, trigger=2))
+        await play.asked.wait()
+        play.let.set()
+
+        assert [item["insertText"] for item in await request] == ["better = 2"]
 
 
 async def test_typing_along_keeps_it(tmp_path: Path) -> None:
