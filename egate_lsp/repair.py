@@ -25,6 +25,7 @@ async def repaired(
     written: Sequence[str],
     assess: Callable[[str], Assessment],
     limits: Limits,
+    within_s: float | None = None,
 ) -> tuple[DraftLine, Assessment] | None:
     """The likeliest sound draft, by mean log-probability of its tokens, of the line after `written`; None if each has
     a fault, or would not belong there.
@@ -33,12 +34,13 @@ async def repaired(
         hole: the whole hole, before `written`.
         assess: of a text in the place of the line.
         limits: of the whole completion.
+        within_s: then one of the drafts that are whole is taken; None: as long as it takes.
 
     Raises:
         DraftError: the engine could not search.
     """
     here = hole.extended("\n".join([*written, ""])) if written else hole
-    found = await model.candidates(here, replace(limits, max_lines=1), Search(branches=BRANCHES))
+    found = await model.candidates(here, replace(limits, max_lines=1), Search(branches=BRANCHES), within_s=within_s)
     sound = []
     for tokens in found:
         line = line_of(tokens, own_line=here.prefix.endswith("\n"))

@@ -57,7 +57,7 @@ async def test_blank_ones_and_what_stands_below_already_are_none() -> None:
 
 async def test_none_without_a_search() -> None:
     class Dying(ScriptedSearcher):
-        async def candidates(self, context, limits, search):
+        async def candidates(self, context, limits, search, *, within_s=None):
             raise EngineDied("killed")
 
     assert await found(model=ScriptedModel([Rule("", line("other"))])) == []

@@ -11,7 +11,7 @@ import pytest
 
 from egate_lsp.config import Draft
 from egate_lsp.errors import DraftError, EngineDied, ModelLoadError
-from egate_lsp.models import Limits
+from egate_lsp.models import Limits, Search
 from egate_lsp.models import engine_process as module
 from egate_lsp.models.engine_process import EngineProcess, EngineState
 from egate_lsp.models.fim import QWEN, FimOrder
@@ -47,6 +47,10 @@ for line in sys.stdin:
             say(event="error", job=job, message="no room", hint="")
         elif "garbage" in prefix:
             print("not json", flush=True)
+        elif message.get("branches"):
+            for branch, piece in enumerate(("whole\\n", "half", "other\\n", "")):
+                if piece:
+                    say(event="token", job=job, piece=piece, branch=branch, entropy=None, logprob=-0.5, margin=None)
         elif message["max_tokens"] == 0:
             read.append(prefix)
             if "slow" not in prefix:
@@ -95,6 +99,16 @@ async def test_tokens_and_usage(make) -> None:
     assert engine.usage() == {"generated_tokens": 2}
     await engine.aclose()
     assert [state.state for state in make.states] == ["loading", "ready", "working", "ready", "stopped"]
+
+
+async def test_a_search_that_takes_too_long_gives_the_drafts_that_are_whole(make) -> None:
+    engine = make()
+    await text_of(engine)
+    found = await engine.candidates(FimContext("x", ""), Limits(), Search(branches=3), within_s=0.2)
+
+    assert [[token.piece for token in tokens] for tokens in found] == [[b"one", b"whole\n"], [b"other\n"]]
+    assert await text_of(engine) == "oneé".encode()
+    await engine.aclose()
 
 
 async def test_a_crash_costs_one_completion(make) -> None:

@@ -86,8 +86,11 @@ class RecordedModel:
             if len(tokens) > yielded or record is None:
                 self._keep(key, [tokens], ended=ended, started=started)
 
-    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
-        """Several drafts of a line; see `Searcher`."""
+    async def candidates(
+        self, context: FimContext, limits: Limits, search: Search, *, within_s: float | None = None
+    ) -> list[list[Token]]:
+        """Several drafts of a line; see `Searcher`. What is recorded is whole, however long it takes."""
+        del within_s
         record = self._kept.get(_key(context, limits, search)) or self._wider(context, limits, search)
         if record is None:
             model = await self._real()

@@ -50,8 +50,12 @@ class Search:
 class Searcher(Protocol):
     """A model that can give several drafts of a line."""
 
-    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
-        """The greedy draft's tokens first, then the branches' by falling probability of the token that leaves it."""
+    async def candidates(
+        self, context: FimContext, limits: Limits, search: Search, *, within_s: float | None = None
+    ) -> list[list[Token]]:
+        """The greedy draft's tokens first, then the branches' by falling probability of the token that leaves it.
+        `within_s`: after so many seconds it ends, with the drafts whose line is whole by then; None: it takes as long
+        as it takes."""
         ...
 
 
@@ -89,7 +93,7 @@ class Model(Protocol):
 
     def usage(self) -> dict[str, float]:
         """Counters of the last finished or aborted generation, e.g. prompt_tokens, evaluated_tokens,
-        generated_tokens, prompt_ms, decode_ms; empty if unknown."""
+        generated_tokens, known_tokens, prompt_ms, decode_ms; empty if unknown."""
         ...
 
     async def aclose(self) -> None:

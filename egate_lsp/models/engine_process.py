@@ -182,14 +182,19 @@ class EngineProcess:
         finally:
             await stream.aclose()
 
-    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
+    async def candidates(
+        self, context: FimContext, limits: Limits, search: Search, *, within_s: float | None = None
+    ) -> list[list[Token]]:
         """Several drafts of the cursor's line; see `Searcher`. Raises as `generate` does."""
         found: list[list[Token]] = [[]]
         stream = self._stream(context, replace(limits, max_lines=1), search)
         try:
-            async for branch, token in stream:
-                found += [[] for _ in range(branch + 1 - len(found))]
-                found[branch].append(token)
+            async with asyncio.timeout(within_s):
+                async for branch, token in stream:
+                    found += [[] for _ in range(branch + 1 - len(found))]
+                    found[branch].append(token)
+        except TimeoutError:
+            return [tokens for tokens in found if tokens and b"\n" in tokens[-1].piece]
         finally:
             await stream.aclose()
         return found
@@ -413,8 +418,8 @@ class EngineProcess:
     def _take_usage(self, event: dict[str, Any], limits: Limits) -> None:
         usage = event.get("usage", {})
         self.totals["jobs"] += 1
-        for name in ("evaluated_tokens", "generated_tokens"):
-            self.totals[name] += usage.get(name, 0.0)
+        self.totals["evaluated_tokens"] += usage.get("evaluated_tokens", 0.0)
+        self.totals["generated_tokens"] += usage.get("generated_tokens", 0.0) - usage.get("known_tokens", 0.0)
         if not limits.max_tokens:
             return  # what is read ahead is not part of a generation
         self._usage = {key: value for key, value in usage.items() if isinstance(value, int | float)}

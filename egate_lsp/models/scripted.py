@@ -85,10 +85,16 @@ class ScriptedModel:
 class ScriptedSearcher(ScriptedModel):
     """One that can search too: it finds the rule's own text and then its others."""
 
-    async def candidates(self, context: FimContext, limits: Limits, search: Search) -> list[list[Token]]:
+    async def candidates(
+        self, context: FimContext, limits: Limits, search: Search, *, within_s: float | None = None
+    ) -> list[list[Token]]:
         del limits
         rule = self._rule(context)
-        await asyncio.sleep(rule.delay_s)
+        try:
+            async with asyncio.timeout(within_s):
+                await asyncio.sleep(rule.delay_s)
+        except TimeoutError:
+            return []
         found = (rule.tokens, *rule.others[: search.branches])
         return [[_token(text, entropy) for text, entropy in tokens] for tokens in found]
 
