@@ -12,7 +12,6 @@ from rich.console import Console
 from rich.table import Table
 
 from egate_lsp.cli.bench_gate import bars
-from egate_lsp.config import Draft
 from egate_lsp.errors import EgateError
 
 if TYPE_CHECKING:
@@ -23,24 +22,27 @@ if TYPE_CHECKING:
     from egate_lsp.evaluation.player import Task
     from egate_lsp.evaluation.storm import Storm
 
-# Switches, each turned the other way; one that this version does not have is left out.
-ABLATIONS: tuple[tuple[str, dict[str, Any]], ...] = (
+# Switches, each turned the other way, by table and key; and the window of the peer.
+ABLATIONS: tuple[tuple[str, dict[str, dict[str, Any]]], ...] = (
     ("as it is", {}),
-    ("documented order of FIM marks", {"fim_order": "documented"}),
-    ("no healing", {"healing": False}),
-    ("nothing read is kept", {"reuse": False}),
-    ("no prompt lookup", {"lookup": False}),
-    ("nothing drafted ahead", {"ahead": False}),
-    ("no waiting for the next key", {"debounce_ms": 0}),
-    ("no short window first", {"first_text_ms": 0}),
-    ("the whole or nothing", {"answer_ms": 0}),
-    ("no repairs", {"repairs": 0}),
+    ("documented order of FIM marks", {"draft": {"fim_order": "documented"}}),
+    ("no healing", {"draft": {"healing": False}}),
+    ("nothing read is kept", {"draft": {"reuse": False}}),
+    ("no prompt lookup", {"draft": {"lookup": False}}),
+    ("nothing drafted ahead", {"draft": {"ahead": False}}),
+    ("no waiting for the next key", {"draft": {"debounce_ms": 0}}),
+    ("no short window first", {"draft": {"first_text_ms": 0}}),
+    ("the whole or nothing", {"draft": {"answer_ms": 0}}),
+    ("no repairs", {"draft": {"repairs": 0}}),
+    ("a window three times as long", {"context": {"prefix_chars": 9000, "suffix_chars": 3000}}),
 )
 _COLUMNS: tuple[tuple[str, str, str], ...] = (
     ("p50 ms", "p50_ms", ".0f"),
     ("p95 ms", "p95_ms", ".0f"),
     ("fresh p50", "fresh_p50_ms", ".0f"),
     ("fresh p95", "fresh_p95_ms", ".0f"),
+    ("text p50", "text_p50_ms", ".0f"),
+    ("text p95", "text_p95_ms", ".0f"),
     ("cold", "cold_ms", ".0f"),
     ("with text", "share_with_text", ".0%"),
     ("saved", "chars_saved", ".0f"),
@@ -101,7 +103,7 @@ def target_delay(settings: Settings, options: dict[str, Any], seconds: float, mo
     path = store.locate(model, settings.models)
 
     async def run(progress: Callable[[str, int, int], None]) -> dict[str, Any]:
-        async with LocalServer(path, threads=settings.draft.threads) as server:
+        async with LocalServer(path, threads=settings.draft.threads, yielding=True) as server:
             address = urlsplit(server.base_url)
             assert address.hostname is not None
             assert address.port is not None
@@ -128,9 +130,9 @@ def target_delay(settings: Settings, options: dict[str, Any], seconds: float, mo
 
 def ablations(options: dict[str, Any], played: Played) -> None:
     """The same keys with parts turned off, one server after the other for each file."""
-    known = [(name, changed) for name, changed in ABLATIONS if changed.keys() <= Draft.model_fields.keys()]
     variants = [
-        (name, options | ({"draft": options.get("draft", {}) | changed} if changed else {})) for name, changed in known
+        (name, options | {table: options.get(table, {}) | changed for table, changed in tables.items()})
+        for name, tables in ABLATIONS
     ]
 
     with bars(Console(stderr=True)) as progress:

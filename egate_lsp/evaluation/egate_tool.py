@@ -121,7 +121,7 @@ class EgateTool:
         items = (message.get("result") or {}).get("items", ())
         if answer is not self._running or not items or not items[0]["insertText"].startswith(answer.text):
             return
-        answer.text = answer.insert = items[0]["insertText"]
+        answer.show(items[0]["insertText"])
         key = items[0]["command"]["arguments"][0]
         self._last = (answer.text, key)
         params = {"textDocument": {"uri": self._uri}, "id": key}

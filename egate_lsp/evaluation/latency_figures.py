@@ -33,6 +33,7 @@ class Key:
         asked: False: the tool does not complete at such a place.
         reused: it was answered without waiting for a model.
         shown: characters of the text on the screen before the next key.
+        text_ms: from the key to that text; None if there was none. Later than the reply where that had nothing yet.
         evaluated: prompt tokens evaluated for this reply.
         decoded: tokens that were decoded one by one for the text of this reply.
         head_start_ms: for how long the draft had been under way when this reply was asked for; its tokens are all
@@ -48,6 +49,7 @@ class Key:
     asked: bool = True
     reused: bool = False
     shown: int = 0
+    text_ms: float | None = None
     evaluated: float = 0.0
     decoded: float = 0.0
     head_start_ms: float = 0.0
@@ -135,6 +137,10 @@ def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict
     found: dict[str, Any] = {
         **{f"{name}_ms": _overtaken_too(of_all, name) for name in ("p50", "p95")},
         **{f"fresh_{name}_ms": _overtaken_too(by_kind["fresh"], name) for name in ("p50", "p95")},
+        **{
+            f"text_{name}_ms": quantile([key.text_ms for key in asked if key.text_ms is not None], share)
+            for name, share in (("p50", 0.5), ("p95", 0.95))
+        },
         "cold_ms": by_kind["cold"]["p50_ms"],
         "chars_saved": saved,
         "cpu_s": work.cpu_s,

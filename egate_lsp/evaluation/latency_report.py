@@ -23,6 +23,8 @@ ROWS: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("  p95 ms", ("fresh_p95_ms",), ".0f"),
     ("  p50 ms of those answered in time", ("kinds", "fresh", "p50_ms"), ".0f"),
     ("  p95 ms of those answered in time", ("kinds", "fresh", "p95_ms"), ".0f"),
+    ("text on the screen, p50 ms", ("text_p50_ms",), ".0f"),
+    ("  p95 ms", ("text_p95_ms",), ".0f"),
     ("typed through, p50 ms", ("kinds", "type-through", "p50_ms"), ".1f"),
     ("after a jump, p50 ms", ("kinds", "jump", "p50_ms"), ".0f"),
     ("first in a file, p50 ms", ("cold_ms",), ".0f"),

@@ -89,7 +89,7 @@ async def play(
         due = max(due, answer.asked_at)
         this = _Pressed(step, answer)
         if step.kind == "accept" and last is not None:
-            this.waited_ms = last.answer.ms
+            this.waited_ms = last.answer.text_ms or 0.0
         pressed.append(this)
         if step.looks:
             looks += 1
@@ -128,6 +128,7 @@ async def _key(pressed: _Pressed, *, first: bool) -> Key:
         asked=answer.asked,
         reused=answer.reused,
         shown=len(answer.text) if answered else 0,
+        text_ms=answer.text_ms if answered and answer.text else None,
         evaluated=answer.evaluated,
         decoded=answer.decoded,
         head_start_ms=answer.head_start_ms,

@@ -18,6 +18,7 @@ class Answer:
 
     Attributes:
         asked_at, at: when the step was told and when the reply came, `time.perf_counter`; `at` is None before.
+        text_at: when a text came on the screen, with the reply or after it; None before.
         text: what is on the screen; "" for nothing.
         insert: what accepting it puts at the cursor; "" if it does something else too.
         asked: False: the tool does not complete at such a place.
@@ -27,6 +28,7 @@ class Answer:
 
     asked_at: float = field(default_factory=time.perf_counter)
     at: float | None = None
+    text_at: float | None = None
     text: str = ""
     insert: str = ""
     asked: bool = True
@@ -40,8 +42,14 @@ class Answer:
     def arrive(self, text: str = "", insert: str | None = None) -> None:
         """The reply is there."""
         self.at = time.perf_counter()
-        self.text, self.insert = text, text if insert is None else insert
+        self.show(text, insert)
         self.arrived.set()
+
+    def show(self, text: str, insert: str | None = None) -> None:
+        """This is on the screen now; see `text` and `insert`, which is the same if it is None."""
+        self.text, self.insert = text, text if insert is None else insert
+        if text and self.text_at is None:
+            self.text_at = time.perf_counter()
 
     @property
     def ms(self) -> float:
@@ -53,6 +61,11 @@ class Answer:
         if self.at is None:
             raise ValueError("not answered")
         return (self.at - self.asked_at) * 1000.0
+
+    @property
+    def text_ms(self) -> float | None:
+        """From the step to the text; None if there was none."""
+        return None if self.text_at is None else (self.text_at - self.asked_at) * 1000.0
 
 
 class Tool(Protocol):

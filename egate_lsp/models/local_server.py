@@ -34,11 +34,14 @@ class LocalServer:
         context_tokens: int = 4096,
         threads: int | None = None,
         options: Mapping[str, int] | None = None,
+        yielding: bool = False,
     ) -> None:
-        """`options`: further fields of llama.cpp's `common_params`, by name."""
+        """`options`: further fields of llama.cpp's `common_params`, by name. `yielding`: it computes only while nobody
+        else wants the processor, as far as the system knows of such a thing."""
         self._command = (
             sys.executable, "-P", "-m", "egate_lsp.models.local_server_worker",
             str(path), str(context_tokens), str(threads or default_threads()), json.dumps(dict(options or {})),
+            *(["yielding"] if yielding else []),
         )  # fmt: skip
         self._process: asyncio.subprocess.Process | None = None
         self.base_url = ""

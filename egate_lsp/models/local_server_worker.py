@@ -1,5 +1,5 @@
-"""The local target's own process: `python -m egate_lsp.models.local_server_worker MODEL N_CTX THREADS OPTIONS`, the
-options as a JSON object of further parameters.
+"""The local target's own process: `python -m egate_lsp.models.local_server_worker MODEL N_CTX THREADS OPTIONS
+[yielding]`, the options as a JSON object of further parameters.
 
 Runs xllamacpp's llama-server on a free loopback port, prints one JSON line with its address or its error, and ends
 when its standard input closes, so it never outlives whoever started it.
@@ -22,6 +22,8 @@ def main() -> None:
         outgoing.flush()
 
     path, context_tokens, threads, options = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
+    if "yielding" in sys.argv[5:] and hasattr(os, "nice"):
+        os.nice(19)
     try:
         import xllamacpp
     except ImportError:
