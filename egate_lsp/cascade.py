@@ -224,7 +224,8 @@ class Cascade:
             wrote: called with all that is drafted so far, from the hole on, whenever there is more. A line of it may
                 yet be repaired, or another tier's in the end.
             settled: called with the completion so far, as one that is pending, whenever a line is written for good.
-            waits: called with it when a tier behind the draft is about to be waited for.
+            waits: called with it when what follows may take long: a line is drafted anew, or asked of a tier behind the
+                draft.
 
         Raises:
             DraftError: the draft engine could not give the first line.
@@ -401,6 +402,7 @@ class Cascade:
         repairing = time.monotonic()
         model = self.tiers[0].model
         assert isinstance(model, Searcher)
+        run.waits(run.completion(pending=True))
         try:
             return await repaired(
                 model,

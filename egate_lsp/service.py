@@ -203,7 +203,7 @@ class Service:
 
         Args:
             told_later: whoever asks is told when there is more (`landed`), so an automatic request is answered with
-                nothing rather than with a target's line that is long in coming.
+                nothing where a target or a repair is long in coming.
 
         Raises:
             DraftError, ConfigError: nothing can be completed; the error says why and what to do.
@@ -301,7 +301,7 @@ class Service:
             return None
         text = drafted.completion.text
         fits = text.startswith(typed) and (text != typed or not typed)
-        if not draft.done:  # nothing yet, or less than was typed: a target is awaited, whose line may be the same
+        if not draft.done:  # nothing yet, or less than was typed: what is awaited may go on from there
             fits = fits or typed.startswith(text)
         return _Answer(draft, drafted, typed, head_start_ms=head_start_ms) if fits else None
 

@@ -83,7 +83,7 @@ class Underway(Generic[T]):
         self._wake()
 
     def waits(self, text: str, so_far: T) -> None:
-        """Another model was asked for what follows this text: it may take long, and until then nothing is settled."""
+        """What follows this text may take long: it is drafted anew, or another model was asked for it."""
         if self._so_far is None or not self._so_far[0].startswith(text):
             self._so_far = (text, so_far)
         self._waits = True
@@ -101,7 +101,7 @@ class Underway(Generic[T]):
         only the whole. Cancel to wait no longer.
 
         Args:
-            told_later: it can be told when there is more, so nothing will do too while another model is awaited.
+            told_later: it can be told when there is more, so where that may take long nothing will do too.
 
         Raises:
             EgateError: as the draft raised it.

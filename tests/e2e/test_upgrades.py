@@ -127,6 +127,18 @@ async def test_that_there_is_nothing_yet_is_told_at_once_and_the_text_when_it_is
         assert len(play.requests) == 1
 
 
+async def test_a_line_that_is_drafted_anew_is_told_when_it_is_there(tmp_path: Path) -> None:
+    options = script(tmp_path, ("return ", [("a +\n", SURE)]), delay_s=0.3, others=[[("a + 1\n", SURE)]])
+    options["draft"] |= {"answer_ms": 1, "ahead": False}
+    async with server(tmp_path) as wire:
+        await wire.initialize(UPGRADING, options)
+        wire.open("def f(a):\n    return \n")
+        assert await wire.inline(1, 11, trigger=2) == []
+
+        await wire.until(lambda: upgrades(wire))
+        assert [item["insertText"] for item in await wire.inline(1, 11, trigger=2)] == ["a + 1"]
+
+
 async def test_who_types_what_the_draft_has_meanwhile_waits_for_the_same_answer(tmp_path: Path) -> None:
     async with late_target("better = 2") as (play, options), server(tmp_path) as wire:
         await wire.initialize(UPGRADING, {**unsure_draft(tmp_path), **options, **PATIENT})
