@@ -25,6 +25,7 @@ MAX_BLANK_RUN = 2
 MAX_PERIOD = 4  # lines
 RUNAWAY_CHARS = 120
 RUNAWAY_UNIT = 40
+FENCE = "```"
 
 
 class LineAssembler:
@@ -75,8 +76,9 @@ class Admission(Enum):
 def admission(context: FimContext, written: Sequence[str], line: str, max_lines: int) -> Admission:
     """Does `line` still belong to the text after `written`?
 
-    Rules, in order: the cap on lines; a hole in a line takes one line; a line that repeats the first line of the
-    suffix; the end of the block (dedent; at top level a blank line before an unindented one); repetition.
+    Rules, in order: the cap on lines; a hole in a line takes one line; a fence by which a model that was trained on
+    chats ends its code; a line that repeats the first line of the suffix; the end of the block (dedent; at top level a
+    blank line before an unindented one); repetition.
     `written[0]` continues the cursor's line. Pure.
     """
     if len(written) >= max_lines:
@@ -87,6 +89,8 @@ def admission(context: FimContext, written: Sequence[str], line: str, max_lines:
     if not whole.strip():
         blank_run = len(written) - len(_without_blank_tail(written)) + 1
         return Admission.STOP if blank_run > MAX_BLANK_RUN else last
+    if _is_closing_fence(context, written, whole):
+        return Admission.STOP
     if context.shape is Shape.BLOCK and _repeats_suffix(
         context.suffix, whole, on_own_line=not before.strip() or bool(written)
     ):
@@ -106,6 +110,14 @@ def is_over(context: FimContext, written: Sequence[str], start: str) -> bool:
     before = context.prefix.rpartition("\n")[2]
     outer = _indent(before) if before.strip() else _base(before, written)
     return _indent(start) < outer
+
+
+def _is_closing_fence(context: FimContext, written: Sequence[str], line: str) -> bool:
+    """True if the line is a fence of Markdown, in code, and no other is open above it, as in a docstring."""
+    if line.strip() != FENCE or context.language in languages.FENCED:
+        return False
+    above = [*context.prefix.split("\n")[:-1], *written]
+    return sum(text.lstrip().startswith(FENCE) for text in above) % 2 == 0
 
 
 def _base(before: str, written: Sequence[str]) -> int:

@@ -65,6 +65,8 @@ _FAMILIES = {"c": "c", "cpp": "c"} | dict.fromkeys(
 )
 # No comment to the end of the line: what stands around one instead.
 _ENCLOSED = {"css": ("/*", "*/")} | dict.fromkeys(("html", "xml", "markdown", "vue", "svelte"), ("<!--", "-->"))
+# Where a fence of Markdown is text, or may be.
+FENCED = frozenset({"", "markdown", "mdx", "rmd", "quarto", "plaintext", "git-commit", "gitcommit"})
 _ALIASES = {
     "py": "python",
     "js": "javascript",

@@ -50,6 +50,16 @@ async def check(document: str, model_text: str, expected: list[str], *, language
         pytest.param("║\n", "import a\nimport b\n\ndef f():\n", ["import a", "import b", ""], "python", id="top level"),
         pytest.param("║\n", "a = 1\n" * 9, ["a = 1"] * 2, "python", id="repetition"),
         pytest.param("║\n", "a = 1\nb = 2\n" * 9, ["a = 1", "b = 2"] * 2 + ["a = 1"], "python", id="repeated pair"),
+        pytest.param("return M\n║\n", "```\n", [], "lua", id="a chat's fence"),
+        pytest.param("x = 1\n║\n", "y = 2\n```\nHere", ["y = 2"], "python", id="a chat's fence after code"),
+        pytest.param("# Code\n║\n", "```\nx\n```\n", ["```", "x", "```"], "markdown", id="a fence that is meant"),
+        pytest.param(
+            'def f():\n    """\n    ```\n    f()\n    ║\n',
+            '```\n    """\n',
+            ["```", '    """'],
+            "python",
+            id="a fence that ends an example",
+        ),
         pytest.param("    ║\n", "ab" * 400, [], "python", id="a runaway line"),
         pytest.param(
             "    ║\n", "a = '\u2028'\n    \x0cb", ["a = '\u2028'", "    \x0cb"], "python", id="odd line separators"
