@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from egate_lsp.triggers import Pattern
     from egate_lsp.values import FimContext, GatedLine
 
+UNUSED = 64  # answers of which it is remembered that nobody has taken them up
 MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
 LATE_REASON = "the target is late; its answer is kept for the next request here"
@@ -184,6 +186,8 @@ class Cascade:
     Attributes:
         checker: tells whether a line adds a syntax error; None: nothing is known of faults.
         pace: sets tau for each line; None: the draft tier's rule has the one that holds.
+        asked, used: requests for lines that were made to the tiers behind the draft, and those of them whose answer was
+            there in time or was taken up later. The others were given up, failed, or came too late for anybody.
         on_waiting: told True when a completion begins to wait for a tier behind the draft, False when it ends.
     """
 
@@ -196,7 +200,9 @@ class Cascade:
         self.policy = policy
         self.checker = checker
         self.pace = pace
+        self.asked = self.used = 0
         self._answers: Continuations[Answer] = Continuations()
+        self._unused: deque[Answer] = deque(maxlen=UNUSED)
         self.on_waiting: Callable[[bool], None] = lambda _waiting: None
         self._in_flight: list[_InFlight] = []
         self._late: dict[Place, _InFlight] = {}
@@ -302,6 +308,7 @@ class Cascade:
     async def _stretch(self, run: _Run, behind: Sequence[Tier]) -> bool:
         """Draft from where the text stands until a line is replaced or the text ends. True: draft on from here."""
         if behind and (known := self._answers.find(run.place())):
+            self._take_up(known.value)
             request = TierRequest(known.value.tier, len(run.lines), "cached", 0.0)
             line = CompletionLine(
                 known.text, Source.TARGET, known.value.tier, reasons=("kept from an earlier request",)
@@ -457,6 +464,7 @@ class Cascade:
         """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""
         asking = time.monotonic()
         if (known := self._answers.find(run.place())) is not None:  # it landed while this line was drafted
+            self._take_up(known.value)
             return _cached(known, len(run.lines))
         flight, typed = self._joinable(run.place())
         if flight is None:
@@ -477,6 +485,7 @@ class Cascade:
             run.requests.append(TierRequest(behind[0].model.name, len(run.lines), "late", remaining * 1000.0))
             return None
         answer = flight.task.result()
+        self._take_up(answer)
         if typed and answer.line is not None:
             if not answer.line.text.startswith(typed):
                 return Answer(None, "", f"{answer.tier} wrote something else than was typed", answer.requests)
@@ -494,14 +503,23 @@ class Cascade:
         task = asyncio.create_task(asking, name="egate target")
         flight = _InFlight(place, run.context.path, task)
         self._in_flight.append(flight)
+        self.asked += 1
 
         def landed(finished: asyncio.Task[Answer]) -> None:
             self._in_flight.remove(flight)
             if not finished.cancelled() and (answer := finished.result()).line is not None:
                 self._answers.put(place, answer.line.text, answer)
+                self._unused.append(answer)
 
         task.add_done_callback(landed)
         return flight
+
+    def _take_up(self, answer: Answer) -> None:
+        for index, other in enumerate(self._unused):
+            if other is answer:
+                del self._unused[index]
+                self.used += 1
+                return
 
     def _joinable(self, place: Place) -> tuple[_InFlight | None, str]:
         """A request already under way for this place or one that typing led from, and what was typed since."""

@@ -595,9 +595,11 @@ class Service:
 
     def stats(self) -> dict[str, float]:
         """Counts since the start, and rates derived from them. `computed_*`: by all models of this machine, whether it
-        was shown or not; see `EngineProcess.totals`."""
+        was shown or not; see `EngineProcess.totals`. `target_*`: see `Cascade`."""
         engines = [tier.model.totals for tier in self.tiers if isinstance(tier.model, EngineProcess)]
         return self._metrics.as_dict() | {
+            "target_asked": self._cascade.asked if self._cascade is not None else 0,
+            "target_used": self._cascade.used if self._cascade is not None else 0,
             "computed_jobs": sum(totals["jobs"] for totals in engines),
             "computed_prompt_tokens": sum(totals["evaluated_tokens"] for totals in engines),
             "computed_tokens": sum(totals["generated_tokens"] for totals in engines),

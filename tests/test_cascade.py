@@ -113,6 +113,7 @@ async def test_a_hanging_target_never_delays_past_the_deadline_and_its_answer_is
     assert first.text == "sure = 1"
     assert first.pending
     assert [request.outcome for request in first.requests] == ["late"]
+    assert (subject.asked, subject.used) == (1, 0)
 
     release.set()
     await asyncio.gather(*(flight.task for flight in subject._in_flight))
@@ -120,6 +121,8 @@ async def test_a_hanging_target_never_delays_past_the_deadline_and_its_answer_is
     assert [line.text for line in second.lines] == ["sure = 1", "    better = 2"]
     assert [request.outcome for request in second.requests] == ["cached"]
     assert len(target.asked) == 1
+    await subject.complete(drawn(DOCUMENT))
+    assert (subject.asked, subject.used) == (1, 1)
 
 
 async def test_a_late_answer_serves_the_place_after_its_beginning_was_typed() -> None:

@@ -121,9 +121,9 @@ def target_delay(settings: Settings, options: dict[str, Any], seconds: float, mo
     _tell(result, played, f"a target {seconds:g} s late")
     if ratio is not None:
         played.out.print(f"p95 with the late target over p95 without: {ratio:.2f}")
-    counts = result["late_answers"][WITH]
+    asked, wasted = other["target_requests"], other["target_requests_wasted"]
     played.out.print(
-        f"late answers: {counts['late']}; of these used later: {counts['used']}, wasted: {counts['wasted']}; "
+        f"requests to the target: {asked:.0f}; answers used: {asked - wasted:.0f}, never used: {wasted:.0f}; "
         f"{other['target_requests_per_1000_chars']:.1f} requests per 1,000 characters"
     )
 
@@ -154,7 +154,6 @@ async def _in_turns(
     from egate_lsp.evaluation.latency_bench import Replay, egate, run
 
     replay = Replay()
-    late = {name: {"late": 0, "used": 0, "wasted": 0} for name, _ in variants}
 
     async def play(tools: Sequence[Any], tasks: Sequence[Task]) -> None:
         await run(tools, tasks, replay, seed=played.seed, gap_ms=played.gap_ms, progress=progress)
@@ -167,28 +166,19 @@ async def _in_turns(
                 tool.name = name
                 tools.append(tool)
             await play(tools, played.tasks)
-            for tool in tools:
-                late[tool.name] = _late(tool)
         else:
             for index, task in enumerate(played.tasks):
                 for name, options in variants if index % 2 == 0 else list(reversed(variants)):
                     async with egate(options) as tool:
                         tool.name = name
                         await play([tool], [task])
-                        late[name] = {key: late[name][key] + count for key, count in _late(tool).items()}
     result = replay.result()
     return {
         "variants": {name: result[name] for name, _ in variants},
         "files": result["files"],
-        "late_answers": late,
         "seed": played.seed,
         "gap_ms": played.gap_ms,
     }
-
-
-def _late(tool: Any) -> dict[str, int]:
-    used = min(tool.late_used, tool.late)
-    return {"late": tool.late, "used": used, "wasted": tool.late - used}
 
 
 def _tell(result: dict[str, Any], played: Played, title: str) -> None:

@@ -19,11 +19,7 @@ LONGEST_SETTLING_S = 30.0
 
 
 class EgateTool:
-    """A `Tool`.
-
-    Attributes:
-        late, late_used: answers of a target that came after the deadline, and those of them that were shown later.
-    """
+    """A `Tool`."""
 
     name = "egate"
 
@@ -39,8 +35,6 @@ class EgateTool:
         self._position: dict[str, int] = {}
         self._last: tuple[str, str] = ("", "")  # what was shown last, and the id of the item
         self._shown_tokens = 0.0
-        self.late = 0
-        self.late_used = 0
         client.on_notification = self._told
 
     async def open(self, name: str, language: str, text: str) -> None:
@@ -93,9 +87,9 @@ class EgateTool:
             shown_tokens=self._shown_tokens,
             cpu_s=cpu_s,
             peak_rss_mb=self._load.peak_rss_mb,
-            target_requests=counted["requests"],
+            target_requests=counted["target_asked"],
             target_tokens=counted["target_prompt_tokens"] + counted["target_completion_tokens"],
-            target_wasted=max(self.late - self.late_used, 0),
+            target_wasted=counted["target_asked"] - counted["target_used"],
         )
 
     def _ask(self, on_reply: Callable[[dict[str, Any]], None]) -> int:
@@ -148,9 +142,6 @@ class EgateTool:
         told = message.get("result") or {}
         timing, stats = told.get("timing_ms", {}), told.get("stats", {})
         tokens = _tokens(told)
-        outcomes = [request["outcome"] for request in told.get("requests", ())]
-        self.late += outcomes.count("late")
-        self.late_used += outcomes.count("cached")
         answer.reused = bool(told) and timing.keys().isdisjoint({"draft", "draft_first_line"})
         answer.head_start_ms = timing.get("head_start", 0.0)
         answer.evaluated = stats.get("evaluated_tokens", 1.0)  # not told of a reply that came before its draft's end

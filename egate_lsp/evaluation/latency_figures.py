@@ -76,7 +76,7 @@ class Work:
         cpu_s: user and system time of all its processes; None: they run elsewhere.
         peak_rss_mb: the highest sum of their resident memory that was seen.
         target_requests, target_tokens: to a model behind the draft; tokens read and written.
-        target_wasted: answers that came too late and were never used.
+        target_wasted: those of these requests whose answer was never used: late, or given up.
     """
 
     prompt_tokens: float = 0.0
@@ -158,7 +158,8 @@ def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict
         "decoded_never_shown": max(work.decoded_tokens - work.shown_tokens, 0.0),
         "target_requests_per_1000_chars": work.target_requests / thousand if thousand else 0.0,
         "target_tokens_per_1000_chars": work.target_tokens / thousand if thousand else 0.0,
-        "target_late_answers_wasted": work.target_wasted,
+        "target_requests": work.target_requests,
+        "target_requests_wasted": work.target_wasted,
         "peak_rss_mb": work.peak_rss_mb,
     }
     if speed is not None:
