@@ -153,6 +153,10 @@ class _Run:
         self.lines.append(line)
         self.settled(self.completion(pending=True))
 
+    def wait(self) -> None:
+        """What follows may take long."""
+        self.waits(self.completion(pending=True))
+
     def completion(self, *, pending: bool) -> Completion:
         """What the lines come to."""
         merging = time.monotonic()
@@ -409,7 +413,7 @@ class Cascade:
         repairing = time.monotonic()
         model = self.tiers[0].model
         assert isinstance(model, Searcher)
-        run.waits(run.completion(pending=True))
+        run.wait()
         try:
             return await repaired(
                 model,
@@ -470,7 +474,7 @@ class Cascade:
         if flight is None:
             flight, typed = self._launch(run, behind, hint, reasons), ""
         remaining = max(run.deadline - time.monotonic(), 0.0)
-        run.waits(run.completion(pending=True))
+        run.wait()
         self.on_waiting(True)
         try:
             done, _ = await asyncio.wait({flight.task}, timeout=remaining)
@@ -515,11 +519,9 @@ class Cascade:
         return flight
 
     def _take_up(self, answer: Answer) -> None:
-        for index, other in enumerate(self._unused):
-            if other is answer:
-                del self._unused[index]
-                self.used += 1
-                return
+        if answer in self._unused:
+            self._unused.remove(answer)
+            self.used += 1
 
     def _joinable(self, place: Place) -> tuple[_InFlight | None, str]:
         """A request already under way for this place or one that typing led from, and what was typed since."""

@@ -187,7 +187,7 @@ class LlamaCppEngine:
         recurrent = llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
         self._slots = Slots(1 if recurrent else PROMPTS)
         # Nor can a recurrent state go back to where a draft began.
-        self._trail = Trail(self.vocabulary) if settings.reuse and not recurrent else None
+        self._trail = Trail(self.vocabulary) if settings.reuse and not recurrent else Trail(self.vocabulary, most=0)
         self._speed: float | None = None  # prompt tokens a second, as measured
         self._window = 0.0  # characters of a short window
         # A guess that was wrong is taken out of the cache again, which a recurrent state does not allow.
@@ -281,8 +281,6 @@ class LlamaCppEngine:
     def _logits_behind(self, sequence: int, held: int, row: int) -> Logits:
         """Those that follow the first `held` tokens of a sequence, of which `row` of the last batch is the last unless
         they are known already."""
-        if self._trail is None:
-            return self.logits(row)
         if (known := self._trail.get(sequence, held)) is not None:
             return known
         logits = self.logits(row)
@@ -294,8 +292,7 @@ class LlamaCppEngine:
         what stood there is taken out."""
         cached = self._slots[sequence]
         if held < len(cached):
-            known = self._trail is not None and self._trail.get(sequence, held + 1) is not None
-            if known and cached[held] == token:
+            if cached[held] == token and self._trail.get(sequence, held + 1) is not None:
                 return True
             self._withdraw(sequence, len(cached) - held)
         return False
@@ -372,8 +369,7 @@ class LlamaCppEngine:
         cached = self._slots[sequence]
         del cached[len(cached) - count :]
         llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
-        if self._trail is not None:
-            self._trail.begin(sequence, 0, len(cached))
+        self._trail.begin(sequence, 0, len(cached))
 
     def _useful(self, guess: Sequence[int], job: Job, lines: int) -> list[int]:
         """The tokens of a guess whose logits would be looked at: not those that end the draft, nor any after them."""
@@ -542,10 +538,11 @@ class LlamaCppEngine:
             llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
             self._slots.clear()
             common = 0
-        if common < len(prompt):
-            del self._slots[sequence][common:]
-        if self._trail is not None:
-            self._trail.begin(sequence, len(prompt), common if common < len(prompt) else len(self._slots[sequence]))
+        kept = (
+            common if common < len(prompt) else len(self._slots[sequence])
+        )  # the former draft stays behind its prompt
+        del self._slots[sequence][kept:]
+        self._trail.begin(sequence, len(prompt), kept)
         self._slots.use(sequence)
         needed = len(prompt) + job.max_tokens * (1 + min(job.branches, 1))
         for other in self._slots.in_the_way(sequence, needed, self.settings.context_tokens):
@@ -559,20 +556,19 @@ class LlamaCppEngine:
             self._decode(chunk, sequence)
             self.usage.evaluated_tokens += len(chunk)
         self._measure_speed(len(prompt) - common, time.perf_counter() - started)
-        if self._trail is not None and common < len(prompt):
+        if common < len(prompt):
             self._trail.put(len(prompt), self.logits())
         return sequence
 
     def _is_evaluated(self, prompt: Sequence[int], sequence: int) -> bool:
         """Whether the sequence begins with the prompt, and what comes behind it is known."""
-        known = self._trail is not None and self._trail.get(sequence, len(prompt)) is not None
+        known = self._trail.get(sequence, len(prompt)) is not None
         return known and self._slots[sequence][: len(prompt)] == list(prompt)
 
     def _drop(self, sequence: int) -> None:
         llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
         self._slots[sequence].clear()
-        if self._trail is not None:
-            self._trail.forget(sequence)
+        self._trail.forget(sequence)
 
     def _measure_speed(self, tokens: int, seconds: float) -> None:
         if tokens < MEASURED_TOKENS or seconds <= 0.0:
@@ -621,8 +617,7 @@ class LlamaCppEngine:
         cached.extend(tokens)
         del cached[max(held, 0) :]
         llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
-        if self._trail is not None:
-            self._trail.begin(sequence, 0, len(cached))
+        self._trail.begin(sequence, 0, len(cached))
 
     def _tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Tokens of a text. A document's text is never parsed for special tokens, whatever it says."""

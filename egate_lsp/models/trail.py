@@ -20,8 +20,9 @@ MOST = 32  # positions; 0.6 MB each with 152,000 tokens
 class Trail:
     """Logits of one sequence, by the number of its tokens that they follow."""
 
-    def __init__(self, vocabulary: int) -> None:
-        self._rows = np.empty((MOST, vocabulary), np.float32)  # touched, and so in memory, only as far as it is used
+    def __init__(self, vocabulary: int, most: int = MOST) -> None:
+        """`most`: positions; 0 keeps nothing."""
+        self._rows = np.empty((most, vocabulary), np.float32)  # touched, and so in memory, only as far as it is used
         self._row: dict[int, int] = {}
         self._sequence = -1
 
@@ -39,7 +40,7 @@ class Trail:
         free = self._row.get(held)
         if free is None:
             used = set(self._row.values())
-            free = next((row for row in range(MOST) if row not in used), None)
+            free = next((row for row in range(len(self._rows)) if row not in used), None)
         if free is not None:
             self._rows[free] = logits
             self._row[held] = free
