@@ -66,7 +66,7 @@ RINGS: list[set[str]] = [
     {"evaluation.verdicts"},
     {"evaluation.metered"},
     {"evaluation.typing_script", "evaluation.latency_figures", "evaluation.process_load", "evaluation.llama_vim",
-     "evaluation.raw_client", "evaluation.delaying_proxy"},
+     "evaluation.raw_client", "evaluation.delaying_proxy", "evaluation.loop_holds"},
     {"evaluation.tools", "evaluation.storm"},
     {"evaluation.egate_tool", "evaluation.peer_tool", "evaluation.player"},
     {"evaluation.latency_bench", "evaluation.latency_report"},

@@ -244,7 +244,12 @@ def index(*, folder: Path, places: int, seed: int) -> None:
     click.echo(f"memory      {found.peak_mb:.0f} MB at most")
     click.echo(f"answer      {told(found.answer_ms)}, {found.answered} of {len(found.answer_ms)} with code")
     click.echo(f"saved file  {told(found.saved_ms)}, an answer included")
-    click.echo(f"event loop  held up for {found.held_ms:.1f} ms at most")
+    holds = found.holds
+    click.echo(f"event loop  longest callback {holds.callback_ms:.1f} ms ({holds.callback})")
+    click.echo(
+        f"            between two ticks {holds.tick_ms:.1f} ms at most; a loop that does nothing, beside it: "
+        f"{found.idle_ms:.1f} ms"
+    )
 
 
 bench.add_command(bench_context.context)

@@ -1,9 +1,10 @@
 """What the index of a workspace costs: time and memory to read a folder, time to take in a saved file and to answer,
-and how long the event loop that it serves is held up meanwhile."""
+and for how long the event loop that it serves is held up meanwhile."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from dataclasses import dataclass, replace
@@ -14,6 +15,7 @@ import psutil
 from egate_lsp import context as contexts
 from egate_lsp import languages
 from egate_lsp.config import DEFAULT_NEVER_SEND, Context
+from egate_lsp.evaluation.loop_holds import Holds, idle_loop
 from egate_lsp.workspace.client import WorkspaceIndex
 from egate_lsp.workspace.questions import SOURCES
 from egate_lsp.workspace.scan import Limits, Scan
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
 
     from egate_lsp.values import FimContext
 
-TICK_S = 0.001
+LOOK_S = 0.1  # between two looks at the memory
 USUAL = Context()  # how much of the file is shown, and how long an answer may be
 
 
@@ -34,8 +36,8 @@ class IndexLoad:
     of it; memory in MB.
 
     Attributes:
-        held_ms: the most time that the event loop's thread worked between two of its ticks, while the folder was read
-            and questions were answered; what other processes took of the machine is not in it.
+        holds: of the event loop, while the folder was read and questions were answered.
+        idle_ms: the longest hold of a loop that did nothing meanwhile, in a process of its own: the machine's.
     """
 
     files: int
@@ -43,7 +45,8 @@ class IndexLoad:
     built_s: float
     read_s: float
     peak_mb: float
-    held_ms: float
+    holds: Holds
+    idle_ms: float
     saved_ms: list[float]
     answer_ms: list[float]
     answered: int
@@ -54,52 +57,59 @@ async def measure(root: Path, count: int, seed: int) -> IndexLoad:
     places = list(_places(root, count, seed))
     index = WorkspaceIndex(DEFAULT_NEVER_SEND)
     index.work_in([str(root)])
-    watch = _Watch()
-    watching = asyncio.create_task(watch.run(index))
+    holds, memory = Holds(), _Memory()
+    if task := asyncio.current_task():
+        task.set_name("the questions")  # as a hold of the loop is reported
     began = time.perf_counter()
-    index.start()
     try:
-        await index.read()
-        built = time.perf_counter() - began
-        saved, times, answered = [], [], 0
-        for hole in places:
-            began = time.perf_counter()
-            answered += bool(await index.gather(hole, USUAL.snippet_chars, SOURCES))
-            times.append((time.perf_counter() - began) * 1000.0)
-        for hole in places:
-            began = time.perf_counter()
-            index.changed(hole.file)
-            await index.gather(hole, USUAL.snippet_chars, SOURCES)
-            saved.append((time.perf_counter() - began) * 1000.0)
+        async with idle_loop() as idle:
+            watching = [
+                asyncio.create_task(holds.tick(), name="the ticks"),
+                asyncio.create_task(memory.watch(index), name="the look at the memory"),
+            ]
+            with holds.timed_callbacks():
+                index.start()
+                await index.read()
+                built = time.perf_counter() - began
+                times, answered = [], 0
+                for hole in places:
+                    began = time.perf_counter()
+                    answered += bool(await index.gather(hole, USUAL.snippet_chars, SOURCES))
+                    times.append((time.perf_counter() - began) * 1000.0)
+                saved = []
+                for hole in places:
+                    began = time.perf_counter()
+                    index.changed(hole.file)
+                    await index.gather(hole, USUAL.snippet_chars, SOURCES)
+                    saved.append((time.perf_counter() - began) * 1000.0)
+            for task in watching:
+                task.cancel()
         state = index.state
     finally:
-        watching.cancel()
         await index.aclose()
     return IndexLoad(
-        state.files, state.chunks, built, state.read_s, watch.peak_mb, watch.held_ms, saved, times, answered
+        state.files, state.chunks, built, state.read_s, memory.peak_mb, holds, idle.tick_ms, saved, times, answered
     )
 
 
-class _Watch:
-    """Ticks of the loop, and the memory of the process."""
+class _Memory:
+    """Of the index's process.
+
+    Attributes:
+        peak_mb: the highest seen.
+    """
 
     def __init__(self) -> None:
-        self.held_ms = 0.0
         self.peak_mb = 0.0
 
-    async def run(self, index: WorkspaceIndex) -> None:
-        looked = 0.0
+    async def watch(self, index: WorkspaceIndex) -> None:
+        """Look until cancelled; from a thread, because a look takes the loop's time too."""
         while True:
-            began = time.thread_time()
-            await asyncio.sleep(TICK_S)
-            self.held_ms = max(self.held_ms, (time.thread_time() - began) * 1000.0)
-            now = time.perf_counter()
-            if now - looked > 0.1 and (pid := index.pid) is not None:
-                looked = now
-                try:
-                    self.peak_mb = max(self.peak_mb, psutil.Process(pid).memory_info().rss / 1e6)
-                except psutil.Error:
-                    continue
+            await asyncio.sleep(LOOK_S)
+            if (pid := index.pid) is not None:
+                with contextlib.suppress(psutil.Error):
+                    used = await asyncio.to_thread(psutil.Process(pid).memory_info)
+                    self.peak_mb = max(self.peak_mb, used.rss / 1e6)
 
 
 def _places(root: Path, count: int, seed: int) -> Iterator[FimContext]:
