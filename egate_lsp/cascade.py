@@ -9,7 +9,7 @@ import asyncio
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from egate_lsp.alternatives import alternatives
 from egate_lsp.assess import Assessment, assess
@@ -20,6 +20,7 @@ from egate_lsp.escalate import Answer, Tier, refusal, rewrite_line
 from egate_lsp.gate import REPAIRED, UNEASE, judge
 from egate_lsp.merge import assemble
 from egate_lsp.models import Limits, Searcher
+from egate_lsp.punctuality import Punctuality
 from egate_lsp.repair import repaired
 from egate_lsp.values import Completion, CompletionLine, DraftLine, Shape, Source, TierRequest, Verdict
 
@@ -35,6 +36,7 @@ UNUSED = 64  # answers of which it is remembered that nobody has taken them up
 MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
 LATE_REASON = "the target is late; its answer is kept for the next request here"
+UNWAITED_REASON = "the target's last answers came after the deadline: it is not waited for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,8 @@ class Policy:
         deadline_s, invoked_deadline_s: how long an automatic request, or one made by hand, may wait for a target.
         triggers: names of the enabled pattern triggers.
         patterns: the user's own.
-        show_unsure: show the draft's line where the target is late.
+        show_unsure: show the draft's line where the target is late: "always" or "never", or with "auto" where its last
+            answers were late too. Then, unless "never", it is not waited for.
         reading_ms, invoked_reading_ms: how long the draft may read a window that is new to it; 0: as long as it takes.
     """
 
@@ -60,7 +63,7 @@ class Policy:
     invoked_deadline_s: float = 8.0
     triggers: tuple[str, ...] = ()
     patterns: tuple[Pattern, ...] = ()
-    show_unsure: bool = False
+    show_unsure: Literal["auto", "always", "never"] = "auto"
     reading_ms: float = 0.0
     invoked_reading_ms: float = 0.0
 
@@ -129,6 +132,7 @@ class _Run:
     deadline: float
     started: float
     limits: Limits
+    invoked: bool = False
     unease: float = 0.0
     unseen: bool = False
     wrote: Callable[[str], None] = lambda _text: None
@@ -206,6 +210,7 @@ class Cascade:
         self.pace = pace
         self.asked = self.used = 0
         self._answers: Continuations[Answer] = Continuations()
+        self._punctuality = Punctuality(policy.deadline_s)
         self._unused: deque[Answer] = deque(maxlen=UNUSED)
         self.on_waiting: Callable[[bool], None] = lambda _waiting: None
         self._in_flight: list[_InFlight] = []
@@ -245,7 +250,7 @@ class Cascade:
         limits = self._limits(invoked=invoked)
         if unseen:
             limits = replace(limits, reading_ms=0.0)
-        run = _Run(context, now + patience, now, limits, unease, unseen, wrote, settled, waits)
+        run = _Run(context, now + patience, now, limits, invoked, unease, unseen, wrote, settled, waits)
         behind = [tier for tier in self.tiers[1:] if remote or not tier.model.remote]
         self._abandon_strangers(context)
         while await self._stretch(run, behind):
@@ -386,11 +391,13 @@ class Cascade:
         gated = self._judge(run, line, known, told, adapt=bool(behind) and not run.unseen)
         if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
+        elif self._goes_unanswered(run, behind, line.text, gated.reasons):
+            settled = _drafted(gated, self.tiers[0], (*gated.reasons, UNWAITED_REASON))
         else:
             run.deferrals += 1
             answer = await self._ask(run, behind, line.text, gated.reasons)
             if answer is None:
-                if not self.policy.show_unsure:
+                if self.policy.show_unsure != "always":
                     return False
                 settled = _drafted(gated, self.tiers[0], (*gated.reasons, LATE_REASON))
             else:
@@ -464,6 +471,17 @@ class Cascade:
             run.add(line)
         return verdict is Admission.ADMIT
 
+    def _goes_unanswered(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> bool:
+        """The last answers were late, and none is kept for this line: who types goes on with the draft's. Now and then
+        one is asked for all the same."""
+        if run.invoked or self.policy.show_unsure == "never" or not self._punctuality.late:
+            return False
+        if self._answers.find(run.place()) is not None:
+            return False
+        if self._punctuality.may_ask(time.monotonic()) and self._joinable(run.place())[0] is None:
+            self._launch(run, behind, hint, reasons)
+        return True
+
     async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> Answer | None:
         """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""
         asking = time.monotonic()
@@ -508,9 +526,13 @@ class Cascade:
         flight = _InFlight(place, run.context.path, task)
         self._in_flight.append(flight)
         self.asked += 1
+        asked_at = time.monotonic()
+        self._punctuality.asked(asked_at)
 
         def landed(finished: asyncio.Task[Answer]) -> None:
             self._in_flight.remove(flight)
+            answered = not finished.cancelled() and finished.result().line is not None
+            self._punctuality.took(time.monotonic() - asked_at, answered=answered)
             if not finished.cancelled() and (answer := finished.result()).line is not None:
                 self._answers.put(place, answer.line.text, answer)
                 self._unused.append(answer)

@@ -136,10 +136,80 @@ async def test_a_late_answer_serves_the_place_after_its_beginning_was_typed() ->
 
 async def test_show_unsure_shows_the_drafts_line_when_the_target_is_late() -> None:
     slow = answering("    y", delay_s=60.0)
-    policy = Policy(deadline_s=0.02, show_unsure=True)
+    policy = Policy(deadline_s=0.02, show_unsure="always")
     subject = cascade(drafting(("a = 1", UNSURE), ("    b = 2", SURE)), slow, policy=policy)
 
     assert (await subject.complete(drawn(DOCUMENT))).text == "a = 1\n    b = 2"
+    await subject.aclose()
+
+
+class Held(ScriptedModel):
+    """A target that answers when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__([Rule("", (("    y", SURE),))], name="target", remote=True)  # type: ignore[arg-type]
+        self.let = asyncio.Event()
+
+    async def generate(self, context, limits):
+        await self.let.wait()
+        async for token in super().generate(context, limits):
+            yield token
+
+
+async def late_twice(subject: Cascade, target: Held) -> None:
+    """Two answers of the target come after the deadline."""
+    for number in range(2):
+        await subject.complete(drawn(f"def f_{number}():║\n"))
+        target.let.set()
+        await asyncio.gather(*(flight.task for flight in subject._in_flight))
+        target.let.clear()
+
+
+async def test_a_target_that_is_late_again_and_again_is_not_waited_for(monkeypatch) -> None:
+    target = Held()
+    subject = cascade(drafting(("a = 1", UNSURE), ("    b = 2", SURE)), target, policy=Policy(deadline_s=0.02))
+    await late_twice(subject, target)
+
+    waited: list[bool] = []
+    subject.on_waiting = waited.append
+    shown = await subject.complete(drawn("def f_3():║\n"))
+    assert shown.text == "a = 1\n    b = 2"
+    assert not shown.pending
+    assert "not waited for" in shown.lines[0].reasons[-1]
+    assert (waited, len(target.asked), subject.asked) == ([], 2, 2)
+
+    # What it wrote late is kept, and who asks by hand waits for it.
+    kept = await subject.complete(drawn("def f_1():║\n"))
+    assert kept.lines[0].source is Source.TARGET
+    target.let.set()
+    by_hand = await subject.complete(drawn("def f_3():║\n"), invoked=True)
+    assert by_hand.lines[0].source is Source.TARGET
+
+
+async def test_now_and_then_a_late_target_is_tried_and_waited_for_again_once_it_is_quick(monkeypatch) -> None:
+    target = Held()
+    subject = cascade(drafting(("a = 1", UNSURE)), target, policy=Policy(deadline_s=0.5))
+    subject._punctuality.took(9.0, answered=True)
+    subject._punctuality.took(9.0, answered=True)
+    monkeypatch.setattr("egate_lsp.punctuality.PROBE_S", 0.0)
+
+    tried = await subject.complete(drawn("def f_1():║\n"))
+    assert (tried.text, len(subject._in_flight), subject.asked) == ("a = 1", 1, 1)
+    again = await subject.complete(drawn("def f_1():║\n"))  # the same place: it is under way
+    assert (again.text, subject.asked) == ("a = 1", 1)
+    target.let.set()
+    await asyncio.gather(*(flight.task for flight in subject._in_flight))
+
+    assert (await subject.complete(drawn("def f_2():║\n"))).lines[0].source is Source.TARGET
+
+
+async def test_never_hides_the_line_however_late_the_target_is() -> None:
+    target = Held()
+    policy = Policy(deadline_s=0.02, show_unsure="never")
+    subject = cascade(drafting(("a = 1", UNSURE)), target, policy=policy)
+    await late_twice(subject, target)
+
+    assert (await subject.complete(drawn("def f_3():║\n"))).text == ""
     await subject.aclose()
 
 

@@ -88,6 +88,15 @@ def test_the_same_characters_are_typed_alike_whatever_was_accepted_before() -> N
     assert all(alone[at] == gap for at, gap in helped.items())
 
 
+@given(st.text(alphabet="ab\n ", max_size=12), st.text(alphabet="ab\n ", max_size=12))
+def test_as_many_lines_are_taken_as_are_right(shown: str, rest: str) -> None:
+    taken = acceptable(shown, rest)
+    wholes = ["\n".join(shown.split("\n")[:count]) for count in range(1, shown.count("\n") + 2)]
+    right = [text for text in wholes if rest.startswith(text) and len(text.split()) and len("".join(text.split())) > 1]
+
+    assert taken == max(right, key=len, default="")
+
+
 def test_gaps_have_the_wanted_mean() -> None:
     typist = Typist(CODE, [Region(0, len(CODE))], seed=1, gap_ms=GAP_MS)
     gaps = [char.gap_ms for char in typist._chance.values()]
@@ -100,6 +109,10 @@ def test_what_is_taken_of_a_text() -> None:
 
     assert acceptable("total = 1\n    return total", rest) == "total = 1\n    return total"
     assert acceptable("total = 1\n    return 3", rest) == "total = 1"
+    assert acceptable("total = 1\n    return total\n    other", rest) == "total = 1\n    return total"
+    assert acceptable("\n    return 3", "\n    return 3 + 4\n") == "\n    return 3"
+    assert acceptable("\n    return 3\nx", "\n    return 3 + 4\n") == "\n    return 3"
+    assert acceptable("\n    return 3", "\n    return 4\n") == ""  # an empty line is worth no key
     assert acceptable("total = 2", rest) == ""
     assert acceptable("t", rest) == ""
     assert acceptable("", rest) == ""

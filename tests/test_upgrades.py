@@ -105,7 +105,7 @@ async def test_where_the_draft_has_changed_its_mind_what_was_shown_stays(monkeyp
 
 
 async def test_an_answer_that_contradicts_what_is_shown_is_not_told(monkeypatch) -> None:
-    async with serving(monkeypatch, "    better = 2", show_unsure=True) as (service, _, target):
+    async with serving(monkeypatch, "    better = 2", show_unsure="always") as (service, _, target):
         first = await service.complete(HERE, invoked=False)
         target.let.set()
 

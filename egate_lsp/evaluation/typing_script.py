@@ -223,8 +223,11 @@ class Typist:
 
 
 def acceptable(shown: str, rest: str) -> str:
-    """What is taken of the shown text where the file goes on with `rest`: all of it, or its first line, or nothing."""
-    for text in (shown, shown.partition("\n")[0]):
+    """What is taken of the shown text where the file goes on with `rest`: all of it, or as many of its lines as are
+    right, which editors accept one by one; "" if that is nothing worth a key."""
+    lines = shown.split("\n")
+    for count in range(len(lines), 0, -1):
+        text = "\n".join(lines[:count])
         if rest.startswith(text) and sum(not char.isspace() for char in text) >= LEAST_ACCEPTED:
             return text
     return ""
