@@ -60,7 +60,6 @@ async def measure(root: Path, count: int, seed: int) -> IndexLoad:
     holds, memory = Holds(), _Memory()
     if task := asyncio.current_task():
         task.set_name("the questions")  # as a hold of the loop is reported
-    began = time.perf_counter()
     try:
         async with idle_loop() as idle:
             watching = [
@@ -68,6 +67,7 @@ async def measure(root: Path, count: int, seed: int) -> IndexLoad:
                 asyncio.create_task(memory.watch(index), name="the look at the memory"),
             ]
             with holds.timed_callbacks():
+                began = time.perf_counter()
                 index.start()
                 await index.read()
                 built = time.perf_counter() - began
@@ -108,8 +108,11 @@ class _Memory:
             await asyncio.sleep(LOOK_S)
             if (pid := index.pid) is not None:
                 with contextlib.suppress(psutil.Error):
-                    used = await asyncio.to_thread(psutil.Process(pid).memory_info)
-                    self.peak_mb = max(self.peak_mb, used.rss / 1e6)
+                    self.peak_mb = max(self.peak_mb, await asyncio.to_thread(_resident_mb, pid))
+
+
+def _resident_mb(pid: int) -> float:
+    return float(psutil.Process(pid).memory_info().rss / 1e6)
 
 
 def _places(root: Path, count: int, seed: int) -> Iterator[FimContext]:
