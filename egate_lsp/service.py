@@ -74,6 +74,7 @@ TERMS_PATIENCE_S = 0.5  # until a document is taken for one that stays here: its
 BY_HAND = 3.0  # who asks by hand is readier to wait
 # Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
+_MODEL_STAGES = ("draft_first_line", "draft", "repair", "target_wait")  # of `Completion.timing_ms`
 _AT_WORK = frozenset({"ready", "working", "asking-target", "paused"})
 
 
@@ -112,6 +113,7 @@ class _Answer:
     Attributes:
         typed: what was typed of it since it was begun.
         head_start_ms: for how long it had been under way when the request came.
+        ready: it had come to its end by then: nobody waits for a model.
         gathered_ms: what finding code of other files took.
     """
 
@@ -119,6 +121,7 @@ class _Answer:
     drafted: _Drafted
     typed: str
     head_start_ms: float = 0.0
+    ready: bool = False
     gathered_ms: float = 0.0
 
 
@@ -248,14 +251,17 @@ class Service:
         if answer.head_start_ms:
             completion.timing_ms["head_start"] = answer.head_start_ms
             self._metrics.joined += 1
+        if (first := completion.timing_ms.get("draft_first_line")) is not None:
+            self._debounce.drafted(first / 1000.0)
+        if answer.ready:
+            for stage in _MODEL_STAGES:
+                completion.timing_ms.pop(stage, None)
         place = Place.of(drafted.hole)
         whole = completion if invoked else self._extending(document.path, place, completion)
         completion = dataclasses.replace(whole, lines=rest_of(whole.lines, len(typed))) if typed else whole
         self._remember(document.path, _Pending(place, drafted.hole, whole, completion))
         self._feedback.shown(document.path, before, completion.text)
         self._metrics.add(completion)
-        if (first := completion.timing_ms.get("draft_first_line")) is not None:
-            self._debounce.drafted(first / 1000.0)
         self._plan(document, completion)
         for file, pace in self._paces:
             file.keep(pace)
@@ -292,7 +298,7 @@ class Service:
         if (found := self._drafts.at(path, place)) is None:
             return None
         draft, typed = found
-        head_start_ms = draft.age_ms
+        head_start_ms, ready = draft.age_ms, draft.done
         try:
             drafted = await draft.result(typed, self._answer_s, told_later=told_later)
         except EgateError:
@@ -303,7 +309,7 @@ class Service:
         fits = text.startswith(typed) and (text != typed or not typed)
         if not draft.done:  # nothing yet, or less than was typed: what is awaited may go on from there
             fits = fits or typed.startswith(text)
-        return _Answer(draft, drafted, typed, head_start_ms=head_start_ms) if fits else None
+        return _Answer(draft, drafted, typed, head_start_ms=head_start_ms, ready=ready) if fits else None
 
     async def _anew(
         self,

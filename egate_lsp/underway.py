@@ -53,8 +53,9 @@ class Underway(Generic[T]):
         self._waiting = 0
         self._shown = False
         self._ending: asyncio.TimerHandle | None = None
+        self._ended_at: float | None = None
         self._task = asyncio.create_task(draft(self), name="egate draft under way")
-        self._task.add_done_callback(lambda task: task.cancelled() or task.exception())
+        self._task.add_done_callback(self._has_ended)
 
     @property
     def awaited(self) -> bool:
@@ -68,8 +69,9 @@ class Underway(Generic[T]):
 
     @property
     def age_ms(self) -> float:
-        """Since it was asked for."""
-        return (time.monotonic() - self._asked_at) * 1000.0
+        """From when it was asked for to its end, or till now."""
+        until = time.monotonic() if self._ended_at is None else self._ended_at
+        return (until - self._asked_at) * 1000.0
 
     def wrote(self, text: str) -> None:
         """This is written so far, and may yet be changed."""
@@ -142,6 +144,11 @@ class Underway(Generic[T]):
         """Stop, and wait until it has."""
         self.end()
         await asyncio.wait({self._task})
+
+    def _has_ended(self, task: asyncio.Task[T]) -> None:
+        self._ended_at = time.monotonic()
+        if not task.cancelled():
+            task.exception()  # seen: whoever waits for it is told
 
     def _is_lost(self) -> bool:
         """It was ended, or it failed; of one that is done."""

@@ -276,7 +276,8 @@ class Completion:
         lines: the first continues the cursor's line. Empty: nothing to show.
         requests: every request made for it to a tier behind the draft.
         timing_ms: milliseconds by stage: "context", "draft_first_line", "draft", "target_wait", "merge", "total";
-            "head_start": for how long the draft had been under way when it was asked for.
+            "head_start": for how long the draft had been under way when it was asked for; if it had come to its end by
+            then, for how long it was, and the stages that need a model are left out.
         pending: True if more was still awaited when this was returned, of the draft or of another tier; it is kept for
             the next request at the same place.
         note: why there is nothing or less to show, for the user; empty otherwise.

@@ -115,6 +115,21 @@ async def test_who_types_what_is_drafted_is_answered_by_the_draft_under_way(monk
     assert answer.timing_ms["head_start"] > 0
 
 
+async def test_a_draft_that_has_ended_answers_the_next_key_without_a_model(monkeypatch) -> None:
+    async with serving(monkeypatch, TOTAL) as (service, model):
+        await overtaken(service, model, at(""), 1)
+        model.grant(9)
+        draft = service._drafts.of(at("").path)
+        assert draft is not None
+        await draft.whole()
+        lasted = draft.age_ms
+        answer = await service.complete(at("to"), invoked=False)
+
+    assert answer.text == "tal = 1"
+    assert answer.timing_ms["head_start"] == lasted
+    assert answer.timing_ms.keys().isdisjoint({"draft", "draft_first_line"})
+
+
 async def test_typed_further_than_it_is_drafted(monkeypatch) -> None:
     async with serving(monkeypatch, TOTAL) as (service, model):
         await overtaken(service, model, at(""), 0)

@@ -116,11 +116,14 @@ def target_delay(settings: Settings, options: dict[str, Any], seconds: float, mo
     with bars(Console(stderr=True)) as progress:
         result = asyncio.run(run(progress))
     one, other = result["variants"][WITHOUT], result["variants"][WITH]
-    ratio = other["p95_ms"] / one["p95_ms"] if one["p95_ms"] else None
-    result |= {"delay_s": seconds, "target": model, "p95_ratio": ratio}
+    ratios = {
+        f"{name}_ratio": other[f"{name}_ms"] / one[f"{name}_ms"] if one[f"{name}_ms"] and other[f"{name}_ms"] else None
+        for name in ("p95", "text_p95")
+    }
+    result |= {"delay_s": seconds, "target": model, **ratios}
     _tell(result, played, f"a target {seconds:g} s late")
-    if ratio is not None:
-        played.out.print(f"p95 with the late target over p95 without: {ratio:.2f}")
+    told = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios.values()]
+    played.out.print("p95 with the late target over p95 without: {} of all replies, {} of the texts".format(*told))
     asked, wasted = other["target_requests"], other["target_requests_wasted"]
     played.out.print(
         f"requests to the target: {asked:.0f}; answers used: {asked - wasted:.0f}, never used: {wasted:.0f}; "
