@@ -132,7 +132,7 @@ def settings(tmp_path: Path, base_url: str, *, slow: bool = False, **target: Any
         **script(tmp_path, ("", [(DRAFT, 5.0), ("\n", 5.0)])),
         "target": fields | target,
         "gate": {"tau": 0.0, "syntax": False},
-        "cascade": {"deadlineMs": 50 if slow else 60_000, "showUnsure": True, "pauseS": 0.05},
+        "cascade": {"deadlineMs": 50 if slow else 60_000, "showUnsure": "always", "pauseS": 0.05},
         "logLevel": "debug",
     }
 
@@ -314,7 +314,7 @@ async def test_an_answer_that_comes_after_the_deadline_is_there_for_the_next_req
         session = Session(wire)
         table = settings(tmp_path, f"{target.url}/v1")
         table["cascade"]["deadlineMs"] = 50
-        table["cascade"]["showUnsure"] = False
+        table["cascade"]["showUnsure"] = "never"
         await session.start(table)
         assert await session.complete() == ""  # the reply came although the target will not answer before `release`
         release.set()
