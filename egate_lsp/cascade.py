@@ -531,10 +531,11 @@ class Cascade:
 
         def landed(finished: asyncio.Task[Answer]) -> None:
             self._in_flight.remove(flight)
-            answered = not finished.cancelled() and finished.result().line is not None
-            self._punctuality.took(time.monotonic() - asked_at, answered=answered)
-            if not finished.cancelled() and (answer := finished.result()).line is not None:
-                self._answers.put(place, answer.line.text, answer)
+            answer = None if finished.cancelled() else finished.result()
+            line = None if answer is None else answer.line
+            self._punctuality.took(time.monotonic() - asked_at, answered=line is not None)
+            if answer is not None and line is not None:
+                self._answers.put(place, line.text, answer)
                 self._unused.append(answer)
 
         task.add_done_callback(landed)

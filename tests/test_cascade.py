@@ -165,7 +165,7 @@ async def late_twice(subject: Cascade, target: Held) -> None:
         target.let.clear()
 
 
-async def test_a_target_that_is_late_again_and_again_is_not_waited_for(monkeypatch) -> None:
+async def test_a_target_that_is_late_again_and_again_is_not_waited_for() -> None:
     target = Held()
     subject = cascade(drafting(("a = 1", UNSURE), ("    b = 2", SURE)), target, policy=Policy(deadline_s=0.02))
     await late_twice(subject, target)

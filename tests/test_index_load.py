@@ -30,9 +30,7 @@ async def test_a_small_folder(tmp_path: Path) -> None:
 async def test_the_callback_that_holds_the_loop_is_named() -> None:
     async def slow() -> None:
         await asyncio.sleep(0)  # the rest is a step of its own
-        until = time.thread_time() + 0.05
-        while time.thread_time() < until:
-            pass
+        _busy(0.05)
 
     holds = Holds()
     ticking = asyncio.create_task(holds.tick())
@@ -55,7 +53,7 @@ async def test_the_callback_that_holds_the_loop_is_named() -> None:
 
 async def test_a_loop_that_does_nothing() -> None:
     async with idle_loop() as idle:
-        await asyncio.sleep(0.05)
+        pass
     assert idle.tick_ms > 0
 
 

@@ -97,6 +97,7 @@ def storm(options: dict[str, Any], requests: int, json_file: Path | None, out: C
 def target_delay(settings: Settings, options: dict[str, Any], seconds: float, model: str, played: Played) -> None:
     """The same keys without a target and with a real one that is held back."""
     from egate_lsp.evaluation.delaying_proxy import DelayingProxy
+    from egate_lsp.evaluation.latency_figures import ratio
     from egate_lsp.models import store
     from egate_lsp.models.local_server import LocalServer
 
@@ -116,13 +117,10 @@ def target_delay(settings: Settings, options: dict[str, Any], seconds: float, mo
     with bars(Console(stderr=True)) as progress:
         result = asyncio.run(run(progress))
     one, other = result["variants"][WITHOUT], result["variants"][WITH]
-    ratios = {
-        f"{name}_ratio": other[f"{name}_ms"] / one[f"{name}_ms"] if one[f"{name}_ms"] and other[f"{name}_ms"] else None
-        for name in ("p95", "text_p95")
-    }
+    ratios = {f"{name}_ratio": ratio(other, one, f"{name}_ms") for name in ("p95", "text_p95")}
     result |= {"delay_s": seconds, "target": model, **ratios}
     _tell(result, played, f"a target {seconds:g} s late")
-    told = ["-" if ratio is None else f"{ratio:.2f}" for ratio in ratios.values()]
+    told = ["-" if each is None else f"{each:.2f}" for each in ratios.values()]
     played.out.print("p95 with the late target over p95 without: {} of all replies, {} of the texts".format(*told))
     asked, wasted = other["target_requests"], other["target_requests_wasted"]
     played.out.print(

@@ -168,14 +168,15 @@ def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict
 
 
 def ratios(ours: Mapping[str, Any], peer: Mapping[str, Any]) -> dict[str, float | None]:
-    """Ours over the peer's, of the figures of issue and README; None where one of the two is missing or nought."""
-
-    def ratio(name: str) -> float | None:
-        one, other = ours[name], peer[name]
-        return one / other if one is not None and other else None
-
+    """Ours over the peer's, of the figures of issue and README; see `ratio`."""
     names = ("p50_ms", "p95_ms", "fresh_p50_ms", "fresh_p95_ms", "cold_ms", "chars_saved", "cpu_s", "prompt_tokens")
-    return {name: ratio(name) for name in names}
+    return {name: ratio(ours, peer, name) for name in names}
+
+
+def ratio(one: Mapping[str, Any], other: Mapping[str, Any], name: str) -> float | None:
+    """A figure of one over that of another; None where one of the two is missing, or the other's is nought."""
+    above, below = one[name], other[name]
+    return above / below if above is not None and below else None
 
 
 def quantile(values: Sequence[float], share: float) -> float | None:

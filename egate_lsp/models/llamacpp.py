@@ -538,9 +538,8 @@ class LlamaCppEngine:
             llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
             self._slots.clear()
             common = 0
-        kept = (
-            common if common < len(prompt) else len(self._slots[sequence])
-        )  # the former draft stays behind its prompt
+        # Behind a prompt that is held whole, the former draft stays.
+        kept = common if common < len(prompt) else len(self._slots[sequence])
         del self._slots[sequence][kept:]
         self._trail.begin(sequence, len(prompt), kept)
         self._slots.use(sequence)
