@@ -85,15 +85,15 @@ def test_the_figures_of_a_replay() -> None:
         typed(170.0, shown=12, typed=1, evaluated=2.0, decoded=7.0),
         typed(200.0, answered=False, typed=1),
         typed(0.0, answered=True, asked=False, typed=1),
-        typed(340.0, shown=3, accepted=12, waited_ms=170.0, evaluated=1.0, decoded=8.0),
-        typed(400.0, accepted=20, waited_ms=2500.0),
+        typed(340.0, shown=3, accepted=12, saved=11, waited_ms=170.0, evaluated=1.0, decoded=8.0),
+        typed(400.0, accepted=20, saved=18, waited_ms=2500.0),
     ]
     work = Work(1000.0, 60.0, 40.0, 9.5, 700.0, target_requests=2.0, target_tokens=300.0)
     found = figures(keys, work, SPEED)
 
     assert (found["cold_ms"], found["fresh_p50_ms"], found["fresh_p95_ms"]) == (900.0, 340.0, 400.0)
     assert (found["p50_ms"], found["p95_ms"]) == (340.0, 900.0)
-    assert (found["chars_saved"], found["chars_saved_in_time"], found["chars_written"]) == (32, 12, 36)
+    assert (found["chars_saved"], found["chars_saved_in_time"], found["chars_written"]) == (29, 11, 36)
     assert (found["keys"], found["unasked"], found["kinds"]["fresh"]["superseded"]) == (7, 1, 1)
     assert found["share_with_text"] == 4 / 7
     assert found["decoded_never_shown"] == 20.0

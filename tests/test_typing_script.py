@@ -8,7 +8,7 @@ import statistics
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.evaluation.typing_script import GAP_MS, Region, Typist, acceptable, choose
+from egate_lsp.evaluation.typing_script import GAP_MS, Region, Taken, Typist, acceptable, choose
 
 WORDS = st.text(alphabet="ab(.= \n\té😀", max_size=120)
 CODE = "\n".join(
@@ -88,15 +88,6 @@ def test_the_same_characters_are_typed_alike_whatever_was_accepted_before() -> N
     assert all(alone[at] == gap for at, gap in helped.items())
 
 
-@given(st.text(alphabet="ab\n ", max_size=12), st.text(alphabet="ab\n ", max_size=12))
-def test_as_many_lines_are_taken_as_are_right(shown: str, rest: str) -> None:
-    taken = acceptable(shown, rest)
-    wholes = ["\n".join(shown.split("\n")[:count]) for count in range(1, shown.count("\n") + 2)]
-    right = [text for text in wholes if rest.startswith(text) and len(text.split()) and len("".join(text.split())) > 1]
-
-    assert taken == max(right, key=len, default="")
-
-
 def test_gaps_have_the_wanted_mean() -> None:
     typist = Typist(CODE, [Region(0, len(CODE))], seed=1, gap_ms=GAP_MS)
     gaps = [char.gap_ms for char in typist._chance.values()]
@@ -107,12 +98,23 @@ def test_gaps_have_the_wanted_mean() -> None:
 def test_what_is_taken_of_a_text() -> None:
     rest = "total = 1\n    return total\n"
 
-    assert acceptable("total = 1\n    return total", rest) == "total = 1\n    return total"
-    assert acceptable("total = 1\n    return 3", rest) == "total = 1"
-    assert acceptable("total = 1\n    return total\n    other", rest) == "total = 1\n    return total"
-    assert acceptable("\n    return 3", "\n    return 3 + 4\n") == "\n    return 3"
-    assert acceptable("\n    return 3\nx", "\n    return 3 + 4\n") == "\n    return 3"
-    assert acceptable("\n    return 3", "\n    return 4\n") == ""  # an empty line is worth no key
-    assert acceptable("total = 2", rest) == ""
-    assert acceptable("t", rest) == ""
-    assert acceptable("", rest) == ""
+    assert acceptable("total = 1\n    return total", rest) == Taken("total = 1\n    return total", 1)
+    assert acceptable("total = 1\n    return total\n    other", rest) == Taken("total = 1\n    return total", 2)
+    assert acceptable("total = 1\n    return 3", rest) == Taken("total = 1\n    return", 2)  # a line and a word
+    assert acceptable("total = 2", rest) == Taken("total =", 2)
+    assert acceptable("\n    return 3 * 4\nx", "\n    return 3 + 4\n") == Taken("\n    return 3", 2)
+    assert acceptable("t", rest) is None  # as many keys as to type it
+    assert acceptable("other", rest) is None
+    assert acceptable("", rest) is None
+    assert Taken("\n        x = 1", 1).saved == 5  # the indentation comes with the line break
+
+
+@given(st.text(alphabet="ab\n .", max_size=12), st.text(alphabet="ab\n .", max_size=12))
+def test_what_is_taken_is_right_and_saves_keys(shown: str, rest: str) -> None:
+    taken = acceptable(shown, rest)
+
+    if taken is not None:
+        assert taken.text == shown[: len(taken.text)] == rest[: len(taken.text)]
+        assert 0 < taken.saved < len(taken.text)
+    if rest.startswith(shown):
+        assert taken == (Taken(shown, 1) if Taken(shown, 1).saved > 0 else None)

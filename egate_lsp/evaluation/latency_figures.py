@@ -40,6 +40,7 @@ class Key:
             counted here.
         typed: characters that this step put in by typing.
         accepted: characters that this step put in by accepting.
+        saved: keys that need not be pressed for them.
         waited_ms: for an accepted text: how long it had taken to come.
     """
 
@@ -55,6 +56,7 @@ class Key:
     head_start_ms: float = 0.0
     typed: int = 0
     accepted: int = 0
+    saved: int = 0
     waited_ms: float = 0.0
 
     @property
@@ -131,7 +133,7 @@ def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict
     of_all = _of_kind(asked)
     by_kind = {kind: _of_kind([key for key in asked if key.kind == kind]) for kind in KINDS}
     written = sum(key.typed + key.accepted for key in keys)
-    saved = sum(key.accepted for key in keys)
+    saved = sum(key.saved for key in keys)
     thousand = written / 1000.0
     presses = max(len(keys), 1)
     found: dict[str, Any] = {
@@ -151,7 +153,7 @@ def figures(keys: Sequence[Key], work: Work, speed: Speed | None = None) -> dict
         "unasked": len(keys) - len(asked),
         "share_with_text": sum(key.shown > 0 for key in keys) / presses,
         "chars_written": written,
-        "chars_saved_in_time": sum(key.accepted for key in keys if key.waited_ms <= IN_TIME_MS),
+        "chars_saved_in_time": sum(key.saved for key in keys if key.waited_ms <= IN_TIME_MS),
         "prompt_tokens_per_key": work.prompt_tokens / presses,
         "decoded_tokens": work.decoded_tokens,
         "decoded_tokens_per_key": work.decoded_tokens / presses,

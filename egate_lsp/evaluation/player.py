@@ -134,6 +134,7 @@ async def _key(pressed: _Pressed, *, first: bool) -> Key:
         head_start_ms=answer.head_start_ms,
         typed=len(step.inserted) if step.kind == "key" else 0,
         accepted=len(step.inserted) if step.kind == "accept" else 0,
+        saved=step.saved,
         waited_ms=pressed.waited_ms,
     )
 

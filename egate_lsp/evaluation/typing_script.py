@@ -31,10 +31,11 @@ JUMP_MS = 2000.0  # median of the time between the last key at a place and the f
 SLIPS = 0.02  # share of letters that are typed wrong first, and taken back
 LOOKS = 0.12  # share of word ends at which somebody stops to look; at a new line always
 LONGEST_LINE = 160  # characters of a line that are taken out as a whole
-LEAST_ACCEPTED = 2  # characters other than white space that are worth a key
 NEIGHBOURS = "etaoinshrdlucmfwypvbgk"
 _WORD_END = re.compile(r"\w(?=\W)|[(\[{.,=](?=\s?\w)")
 _INDENT = re.compile(r"[ \t]*")
+_WORD = re.compile(r"\s*(?:\w+|[^\w\s]+)")  # what the keys that accept the next word take
+_AUTOMATIC = re.compile(r"(?<=\n)[ \t]+")  # indentation that comes with the line break before it
 
 Kind = Literal["jump", "key", "slip", "backspace", "accept"]
 
@@ -57,6 +58,7 @@ class Step:
         inserted: text that comes instead; the cursor is behind it then.
         gap_ms: time since the step before.
         looks: the typist stops after it until the tool has answered.
+        saved: keys that need not be pressed, of a text that is accepted.
     """
 
     kind: Kind
@@ -65,6 +67,7 @@ class Step:
     inserted: str
     gap_ms: float
     looks: bool = False
+    saved: int = 0
 
     def apply(self, text: str) -> str:
         """The document after it."""
@@ -185,10 +188,10 @@ class Typist:
             gone, self._slipped = self._slipped, ""
             return Step("backspace", self.cursor, len(gone), "", self._char().gap_ms)
         if self._looking and (taken := acceptable(shown, self._rest())):
-            gap_ms = self._char().gap_ms
-            self._done += len(taken)
-            self.accepted += len(taken)
-            return Step("accept", self.cursor, 0, taken, gap_ms, looks=True)
+            gap_ms = self._char().gap_ms * taken.keys
+            self._done += len(taken.text)
+            self.accepted += len(taken.text)
+            return Step("accept", self.cursor, 0, taken.text, gap_ms, looks=True, saved=taken.saved)
         char, slip = self._char(), self._char().slip
         if slip and not self._slipped_before():
             self._slipped = slip
@@ -222,15 +225,37 @@ class Typist:
         return here - missing
 
 
-def acceptable(shown: str, rest: str) -> str:
-    """What is taken of the shown text where the file goes on with `rest`: all of it, or as many of its lines as are
-    right, which editors accept one by one; "" if that is nothing worth a key."""
-    lines = shown.split("\n")
-    for count in range(len(lines), 0, -1):
-        text = "\n".join(lines[:count])
-        if rest.startswith(text) and sum(not char.isspace() for char in text) >= LEAST_ACCEPTED:
-            return text
-    return ""
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """The beginning of a shown text that is accepted.
+
+    Attributes:
+        keys: to press for it.
+    """
+
+    text: str
+    keys: int
+
+    @property
+    def saved(self) -> int:
+        """Keys that it would have taken to type it, less those that accepted it."""
+        return len(_AUTOMATIC.sub("", self.text)) - self.keys
+
+
+def acceptable(shown: str, rest: str) -> Taken | None:
+    """What is taken of the shown text where the file goes on with `rest`: the whole by one key, or as much as is right,
+    line by line and then word by word, as editors accept parts; whatever saves most keys. None if nothing saves any."""
+    taken = [Taken(shown, 1)] if rest.startswith(shown) else []
+    start = lines = 0
+    while (end := shown.find("\n", start + 1)) > 0 and rest.startswith(shown[:end]):
+        start, lines = end, lines + 1
+        taken.append(Taken(shown[:end], lines))
+    for words, match in enumerate(_WORD.finditer(shown, start), 1):
+        if not rest.startswith(shown[: match.end()]):
+            break
+        taken.append(Taken(shown[: match.end()], lines + words))
+    best = max(taken, key=lambda each: each.saved, default=None)
+    return best if best is not None and best.saved > 0 else None
 
 
 def _without(text: str, regions: Sequence[Region]) -> str:
