@@ -9,6 +9,7 @@ import os
 import platform
 import sys
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,7 @@ from egate_lsp.cli import latency_others
 from egate_lsp.cli.bench_gate import bars, weights_hash
 from egate_lsp.cli.settings import load, set_option, table_of
 from egate_lsp.errors import ConfigError
+from egate_lsp.evaluation.player import PATIENCE_S, Habits
 from egate_lsp.evaluation.typing_script import GAP_MS
 
 if TYPE_CHECKING:
@@ -54,6 +56,10 @@ PACKAGES = ("llama-cpp-python", "xllamacpp", "numpy", "pygls")
 @click.option(
     "--gap-ms", default=round(GAP_MS), show_default=True, type=click.FloatRange(20, 5000),
     help="Mean time between the keys of a burst; 231: 52 words a minute (Dhakal et al., CHI 2018).",
+)  # fmt: skip
+@click.option(
+    "--patience", default=PATIENCE_S, show_default=True, type=click.FloatRange(1, 600), metavar="SECONDS",
+    help="How long the typist waits for a reply where they stop to look; 10: as long as attention lasts (Miller 1968).",
 )  # fmt: skip
 @click.option("--report", type=click.Path(file_okay=False, path_type=Path), help="Write index.html to this folder.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path), help="Write all figures here.")
@@ -87,6 +93,7 @@ def latency(
     limit: int,
     seed: int,
     gap_ms: float,
+    patience: float,
     report: Path | None,
     json_file: Path | None,
     storm: int | None,
@@ -110,8 +117,8 @@ def latency(
     if storm is not None:
         latency_others.storm(table_of(overrides), storm, json_file, out)
         return
-    tasks = _tasks(files, limit, seed)
-    played = latency_others.Played(tasks, seed, gap_ms, json_file, out)
+    tasks, habits = _tasks(files, limit, seed), Habits(seed, gap_ms, patience)
+    played = latency_others.Played(tasks, habits, json_file, out)
     if target_delay is not None:
         latency_others.target_delay(settings, table_of(overrides), target_delay, target_model, played)
         return
@@ -123,7 +130,7 @@ def latency(
     scripted = settings.draft.model.startswith(SCRIPTED)
     if scripted and not no_peer and not against:
         raise ConfigError("A script is no model that a server could run.", hint="Give --no-peer or --against URL.")
-    frame = _frame(settings, seed=seed, gap_ms=gap_ms, limit=limit)
+    frame = _frame(settings, habits, limit)
     console = Console(stderr=True)
     if frame["load_before"] > BUSY:
         console.print(f"This machine is busy (load {frame['load_before']:.1f}): its times say little.", style="yellow")
@@ -134,8 +141,8 @@ def latency(
 
     with bars(console) as progress:
         replay = asyncio.run(
-            _replay(settings, overrides, tasks, against=against, peer=not no_peer, scripted=scripted, seed=seed,
-                    gap_ms=gap_ms, progress=progress, keep=keep)
+            _replay(settings, overrides, tasks, habits, against=against, peer=not no_peer, scripted=scripted,
+                    progress=progress, keep=keep)
         )  # fmt: skip
     keep(replay)
     result = frame | replay.result()
@@ -149,12 +156,11 @@ async def _replay(
     settings: Settings,
     overrides: Sequence[str],
     tasks: Sequence[Task],
+    habits: Habits,
     *,
     against: str | None,
     peer: bool,
     scripted: bool,
-    seed: int,
-    gap_ms: float,
     progress: Callable[[str, int, int], None],
     keep: Callable[[Replay], None],
 ) -> Replay:
@@ -174,12 +180,10 @@ async def _replay(
     async with AsyncExitStack() as stack:
         tools: list[Any] = [await stack.enter_async_context(bench.egate(table_of(overrides)))]
         if against:
-            tools.append(await stack.enter_async_context(bench.peer_at(against, seed=seed)))
+            tools.append(await stack.enter_async_context(bench.peer_at(against, seed=habits.seed)))
         elif peer and path is not None:
-            tools.append(await stack.enter_async_context(bench.peer(path, threads=draft.threads, seed=seed)))
-        await bench.run(
-            tools, tasks, replay, seed=seed, gap_ms=gap_ms, progress=progress, after_file=lambda: keep(replay)
-        )
+            tools.append(await stack.enter_async_context(bench.peer(path, threads=draft.threads, seed=habits.seed)))
+        await bench.run(tools, tasks, replay, habits, progress=progress, after_file=lambda: keep(replay))
     await measure()
     return replay
 
@@ -204,7 +208,7 @@ def _tasks(files: Sequence[Path], limit: int, seed: int) -> list[Task]:
     return found
 
 
-def _frame(settings: Settings, *, seed: int, gap_ms: float, limit: int) -> dict[str, Any]:
+def _frame(settings: Settings, habits: Habits, limit: int) -> dict[str, Any]:
     """What the figures were taken on."""
     model = settings.draft.model
     return {
@@ -220,10 +224,8 @@ def _frame(settings: Settings, *, seed: int, gap_ms: float, limit: int) -> dict[
         "model": model,
         "model_sha256": None if model.startswith(SCRIPTED) else weights_hash(model, settings),
         "threads": settings.draft.threads,
-        "seed": seed,
-        "gap_ms": gap_ms,
         "limit": limit,
-    }
+    } | asdict(habits)
 
 
 def _versions() -> dict[str, str]:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from egate_lsp.config import Settings
-    from egate_lsp.evaluation.player import Task
+    from egate_lsp.evaluation.player import Habits, Task
     from egate_lsp.evaluation.storm import Storm
 
 # Switches, each turned the other way, by table and key; and the window of the peer.
@@ -58,8 +58,7 @@ class Played:
     """What is played, and where it is told."""
 
     tasks: Sequence[Task]
-    seed: int
-    gap_ms: float
+    habits: Habits
     json_file: Path | None
     out: Console
 
@@ -157,7 +156,7 @@ async def _in_turns(
     replay = Replay()
 
     async def play(tools: Sequence[Any], tasks: Sequence[Task]) -> None:
-        await run(tools, tasks, replay, seed=played.seed, gap_ms=played.gap_ms, progress=progress)
+        await run(tools, tasks, replay, played.habits, progress=progress)
 
     async with AsyncExitStack() as stack:
         if one_start:
@@ -177,9 +176,7 @@ async def _in_turns(
     return {
         "variants": {name: result[name] for name, _ in variants},
         "files": result["files"],
-        "seed": played.seed,
-        "gap_ms": played.gap_ms,
-    }
+    } | asdict(played.habits)
 
 
 def _tell(result: dict[str, Any], played: Played, title: str) -> None:

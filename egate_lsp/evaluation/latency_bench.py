@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from egate_lsp.evaluation.player import Played, Task
+    from egate_lsp.evaluation.player import Habits, Played, Task
     from egate_lsp.evaluation.tools import Tool
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32, 64, 128)
@@ -83,9 +83,8 @@ async def run(
     tools: Sequence[Tool],
     tasks: Sequence[Task],
     replay: Replay,
+    habits: Habits,
     *,
-    seed: int,
-    gap_ms: float,
     progress: Callable[[str, int, int], None],
     after_file: Callable[[], None] = lambda: None,
 ) -> None:
@@ -99,7 +98,7 @@ async def run(
             def told(at: int, _of: int, name: str = tool.name, done: int = done, total: int = total) -> None:
                 progress(name, done + at - 1, total)
 
-            row = await play(tool, task, seed=seed, gap_ms=gap_ms, progress=told)
+            row = await play(tool, task, habits, told)
             replay.played.setdefault(tool.name, []).append(row)
         after_file()
 

@@ -85,7 +85,8 @@ def page(result: Mapping[str, Any]) -> str:
 <h1>From keystroke to text</h1>
 <p>{len(result["files"])} files, {escape(result["date"])}; {escape(machine["cpu"])}, {machine["cores"]} cores, load
 {result["load_before"]:.1f} before; {escape(result["model"])} <code>{escape(str(result["model_sha256"])[:16])}</code>;
-mean gap {result["gap_ms"]:.0f} ms, {result["limit"]} characters a file, seed {result["seed"]};
+mean gap {result["gap_ms"]:.0f} ms, {result["limit"]} characters a file, seed {result["seed"]},
+patience {result["patience_s"]:.0f} s;
 {escape(", ".join(f"{name} {number}" for name, number in versions.items()))}.</p>
 <h2>Fresh completions: share answered by time</h2>
 <p>Of all requests that needed a model while typing, those too that the next key overtook (Kaplan-Meier).</p>
