@@ -56,10 +56,14 @@ def recut(hole: FimContext, budget: Budget) -> FimContext:
     return replace(hole, prefix=before[start:], suffix=after[:end], head=before[:start], tail=after[end:])
 
 
-def cut(prefix: str, suffix: str, budget: Budget) -> tuple[str, str]:
-    """A window's two sides cut to a smaller budget by the rules of `build`."""
-    start = _window_start(prefix, len(prefix), budget.prefix_chars)
-    return prefix[start:], suffix[: window_end(suffix, 0, budget.suffix_chars)]
+def nearest(prefix: str, suffix: str, chars: int) -> tuple[str, str]:
+    """The two sides of a window cut to few characters, by the rules of `build`: what stands before the cursor, and the
+    rest of its line; lines below only where there is little above, because in so few characters they tell less."""
+    step = max(chars // 4, 1)
+    room = max(chars - len(prefix), 0) // step * step  # what is typed above must not move the suffix at each key
+    rest = min(len(suffix.partition("\n")[0]), step)
+    start = _window_start(prefix, len(prefix), chars)
+    return prefix[start:], suffix[: window_end(suffix, 0, max(room, rest))]
 
 
 def _with_lf(text: str) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.context import Budget, build, recut
+from egate_lsp.context import Budget, build, nearest, recut
 from egate_lsp.values import Shape
 from tests.conftest import drawn
 
@@ -59,6 +59,37 @@ def test_typing_moves_the_window_rarely() -> None:
 def test_window_starts_at_a_line() -> None:
     text = "".join(f"line number {n}\n" for n in range(1000))
     assert build(text, len(text), Budget(2000, 0)).prefix.startswith("line number")
+
+
+@given(TEXT, TEXT, st.integers(1, 120))
+def test_what_is_nearest_touches_the_cursor_and_is_short(prefix: str, suffix: str, chars: int) -> None:
+    before, after = nearest(prefix, suffix, chars)
+
+    assert prefix.endswith(before)
+    assert suffix.startswith(after)
+    assert len(before) <= chars
+    assert len(before) + len(after) <= chars + max(chars // 4, 1)
+
+
+def test_nearest_are_the_lines_above_and_the_rest_of_the_line() -> None:
+    lines = "".join(f"line number {n}\n" for n in range(100))
+
+    before, after = nearest(lines + "call(", ")\n" + lines, 200)
+
+    assert before.startswith("line number")
+    assert before.endswith("call(")
+    assert 100 < len(before) <= 200
+    assert after == ")"
+    assert len(nearest(lines, "x" * 1000, 200)[1]) == 50  # of a line without end a part
+
+
+def test_where_little_stands_above_lines_below_are_shown_and_typing_moves_them_rarely() -> None:
+    below = "\n" + "".join(f"line number {n}\n" for n in range(100))
+
+    suffixes = {nearest("import os\n" + "x" * typed, below, 200)[1] for typed in range(100)}
+
+    assert all(suffix.startswith("\nline number 0\n") for suffix in suffixes)
+    assert 1 < len(suffixes) <= 4
 
 
 @pytest.mark.parametrize(

@@ -42,10 +42,9 @@ FIRST_BRANCH = PROMPTS
 # A branch may leave at any of this many likeliest tokens of a position.
 BRANCH_CHOICES = 4
 MAX_SUFFIX_SHARE = 0.25  # of the context, where prompt and answer do not fit together
-# A window that can be read in time: its size in characters, and the share of it that stands after the cursor.
-CHARS_PER_TOKEN = 3.0  # of code, by the default draft's tokens
+# A window that can be read in time, in characters.
 SHORTEST_WINDOW = 200
-SHORT_SUFFIX_SHARE = 0.25
+MOST_CHARS_PER_TOKEN = 6.0  # where the whole window does not fit into the context, more would be reckoned
 WINDOW_STEP = 1.3  # the size follows the measured speed in steps of this factor, so that it seldom moves
 SPEED_MEMORY = 0.7  # of a measured speed in the average
 MEASURED_TOKENS = 24  # the least that a speed is taken from
@@ -484,12 +483,11 @@ class LlamaCppEngine:
         new = len(whole) - self._slots.choose(whole).common
         if not job.reading_ms or self._speed is None or new <= self._speed * job.reading_ms / 1000.0:
             return whole
-        size = self._speed * job.reading_ms / 1000.0 * CHARS_PER_TOKEN
+        chars_per_token = min((len(prefix) + len(job.suffix)) / len(whole), MOST_CHARS_PER_TOKEN)
+        size = self._speed * job.reading_ms / 1000.0 * chars_per_token
         if not self._window / WINDOW_STEP <= size <= self._window * WINDOW_STEP:
             self._window = size
-        budget = int(max(self._window, SHORTEST_WINDOW))
-        after = int(budget * SHORT_SUFFIX_SHARE)
-        short = self._prompt(*contexts.cut(prefix, job.suffix, contexts.Budget(budget - after, after)), job)
+        short = self._prompt(*contexts.nearest(prefix, job.suffix, int(max(self._window, SHORTEST_WINDOW))), job)
         if len(short) - self._slots.choose(short).common >= new:
             return whole
         self.usage.unread_tokens = new
