@@ -130,3 +130,9 @@ def test_ratios_and_sums() -> None:
     total = Work(1.0, 2.0, 1.0, 3.0, 50.0).plus(Work(1.0, 1.0, 0.0, None, 70.0))
     assert (total.prompt_tokens, total.decoded_tokens, total.cpu_s, total.peak_rss_mb) == (2.0, 3.0, None, 70.0)
     assert all(not (isinstance(value, float) and math.isnan(value)) for value in ours.values())
+
+
+def test_a_first_text_that_was_not_waited_for_counts_as_at_least_so_long() -> None:
+    found = figures([Key("cold", 10_000.0, answered=False)], Work(), SPEED)
+
+    assert found["cold_ms"] == 10_000.0

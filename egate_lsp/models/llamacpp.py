@@ -481,10 +481,13 @@ class LlamaCppEngine:
         at places that typing does not move, so that it stays in the cache while the whole is read in idle time."""
         whole = self._prompt(prefix, job.suffix, job)
         new = len(whole) - self._slots.choose(whole).common
-        if not job.reading_ms or self._speed is None or new <= self._speed * job.reading_ms / 1000.0:
+        if not job.reading_ms or self._speed is None:
+            return whole
+        affordable = self._speed * job.reading_ms / 1000.0  # tokens
+        if new <= affordable:
             return whole
         chars_per_token = min((len(prefix) + len(job.suffix)) / len(whole), MOST_CHARS_PER_TOKEN)
-        size = self._speed * job.reading_ms / 1000.0 * chars_per_token
+        size = affordable * chars_per_token
         if not self._window / WINDOW_STEP <= size <= self._window * WINDOW_STEP:
             self._window = size
         short = self._prompt(*contexts.nearest(prefix, job.suffix, int(max(self._window, SHORTEST_WINDOW))), job)
