@@ -176,6 +176,10 @@ async def _replay(
             speed = await bench.bare_speed(path, threads=draft.threads, context_tokens=draft.context_tokens)
             replay.speeds.append(speed)
 
+    async def after_file() -> None:
+        await measure()
+        keep(replay)
+
     await measure()
     async with AsyncExitStack() as stack:
         tools: list[Any] = [await stack.enter_async_context(bench.egate(table_of(overrides)))]
@@ -183,8 +187,7 @@ async def _replay(
             tools.append(await stack.enter_async_context(bench.peer_at(against, seed=habits.seed)))
         elif peer and path is not None:
             tools.append(await stack.enter_async_context(bench.peer(path, threads=draft.threads, seed=habits.seed)))
-        await bench.run(tools, tasks, replay, habits, progress=progress, after_file=lambda: keep(replay))
-    await measure()
+        await bench.run(tools, tasks, replay, habits, progress=progress, after_file=after_file)
     return replay
 
 

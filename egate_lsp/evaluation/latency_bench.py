@@ -22,7 +22,7 @@ from egate_lsp.models.engine_process import default_threads
 from egate_lsp.models.local_server import LocalServer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from egate_lsp.evaluation.player import Habits, Played, Task
@@ -38,7 +38,7 @@ class Replay:
 
     Attributes:
         played: by tool, file by file.
-        speeds: of the bare engine, measured before the first file and after the last.
+        speeds: of the bare engine, measured before the first file and after each: its speed varies during a run.
     """
 
     played: dict[str, list[Played]] = field(default_factory=dict)
@@ -86,9 +86,9 @@ async def run(
     habits: Habits,
     *,
     progress: Callable[[str, int, int], None],
-    after_file: Callable[[], None] = lambda: None,
+    after_file: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
-    """Let the tools write each file, one after the other; who begins alternates. `after_file` is called when all have
+    """Let the tools write each file, one after the other; who begins alternates. `after_file` is awaited when all have
     written one."""
     totals = [sum(region.end - region.start for region in task.regions) for task in tasks]
     for index, task in enumerate(tasks):
@@ -100,7 +100,8 @@ async def run(
 
             row = await play(tool, task, habits, told)
             replay.played.setdefault(tool.name, []).append(row)
-        after_file()
+        if after_file is not None:
+            await after_file()
 
 
 @asynccontextmanager
