@@ -10,18 +10,22 @@ from pathlib import Path
 
 import pytest
 
+from egate_lsp.assess import Assessment, assess
 from egate_lsp.config import Settings, resolve
-from egate_lsp.errors import TargetUnavailable
+from egate_lsp.errors import EngineDied, TargetUnavailable
 from egate_lsp.escalate import Tier, rewrite_line
 from egate_lsp.gate import Rule
 from egate_lsp.models.scripted import Rule as Said
 from egate_lsp.models.scripted import ScriptedModel
 from egate_lsp.pace import Pace
 from egate_lsp.service import Service, Snapshot
+from egate_lsp.syntax import Checker
 from egate_lsp.values import FimContext
 from tests.test_openai_target import HANG, Play
+from tests.test_repair import Searching, tokens
 
-HOLE = FimContext("def add(a, b):\n", "\n", "a.py", "python")
+HOLE = FimContext("def add(a, b):\n", "\n    print(a)\n", "a.py", "python")
+CHECKER = Checker()
 
 
 def resolved(**tables) -> Settings:
@@ -108,6 +112,16 @@ def model(name: str, text: str, nats: float, **more) -> ScriptedModel:
     return ScriptedModel([Said("", ((text, nats), ("\n", 0.0)), **more)], name=name)
 
 
+def searching(*lines: str, error: Exception | None = None) -> Searching:
+    """Writes the first line, and finds all of them, one likelier than the next."""
+    drafts = [tokens(line, -0.1 * (number + 1)) for number, line in enumerate(lines)]
+    return Searching([Said("", ((lines[0], 0.1), ("\n", 0.1)))], drafts, error, name="big")
+
+
+def known(text: str) -> Assessment:
+    return assess(HOLE, text, CHECKER, enabled=(), patterns=())
+
+
 async def asked(*tiers: Tier, assess=None):
     return await rewrite_line(tiers, HOLE, 0, assess=assess)
 
@@ -132,14 +146,6 @@ async def test_the_middle_tiers_line_stays_where_the_last_fails() -> None:
 
 
 async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
-    from egate_lsp.assess import assess
-    from egate_lsp.syntax import Checker
-
-    checker = Checker()
-
-    def known(text: str):
-        return assess(HOLE, text, checker, enabled=(), patterns=())
-
     rule = Rule("max", 0.4)
     faulty = Tier(model("middle", "    return a b", 0.1), rule)  # sure of a line that does not parse
     answer = await asked(faulty, Tier(model("last", "    return a + b", 0.0)), assess=known)
@@ -149,6 +155,52 @@ async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
     answer = await asked(unsure, Tier(model("last", "    return a b", 0.0)), assess=known)
     assert (answer.tier, answer.line.text) == ("middle", "    return a + b")
     assert "last gave a line that adds a syntax error" in answer.reason
+
+
+@pytest.mark.parametrize(
+    ("found", "candidates", "line", "reason"),
+    [
+        (("    return a", "    return b"), 5, "    return a", "written by big"),
+        (
+            ("    return a b", "    return", "    return c d"),
+            5,
+            "    return",
+            "written by big, the likeliest of its 3 lines",
+        ),
+        (("    return a b", "    return a b c"), 5, "    return a b", "written by big"),  # none is sound
+        (
+            ("    return a b", "    print(a)", "    return"),
+            5,
+            "    return",
+            "written by big, the likeliest of its 3 lines",
+        ),
+        (("", "    return a"), 5, "", "written by big"),  # nothing belongs there
+        (("    return a b", "    return"), 1, "    return a b", "written by big"),
+    ],
+)
+async def test_a_tier_that_can_search_gives_its_likeliest_sound_line(found, candidates, line, reason) -> None:
+    big = searching(*found)
+    answer = await asked(Tier(big, candidates=candidates), assess=known)
+
+    assert (answer.line.text, answer.reason) == (line, reason)
+    assert len(big.searched) == (candidates > 1 and found[0] != "")
+
+
+@pytest.mark.parametrize("left_s", [-1.0, 0.2])
+async def test_no_time_is_spent_on_other_lines_at_the_deadline(left_s: float) -> None:
+    big = searching("    return a b", "    return")
+    answer = await rewrite_line([Tier(big)], HOLE, 0, assess=known, deadline=100.0 + left_s, clock=lambda: 100.0)
+
+    assert (answer.line.text, big.searched) == ("    return a b", [])
+
+
+async def test_the_first_line_stays_where_the_search_fails() -> None:
+    big = searching("    return a b", error=EngineDied("gone"))
+    tier = Tier(big)
+    answer = await asked(tier, assess=known)
+
+    assert (answer.line.text, answer.reason, tier.failures) == ("    return a b", "written by big", 0)
+    assert len(big.searched) == 1
 
 
 async def test_a_tiers_own_rate_is_held() -> None:
@@ -263,6 +315,24 @@ async def test_a_private_file_may_use_a_second_model_of_this_machine(tmp_path: P
 
     assert completion.text == "better"
     assert [request.remote for request in completion.requests] == [False]
+
+
+@pytest.mark.parametrize(("candidates", "text"), [(5, "[1]"), (1, "[1")])
+async def test_a_second_model_of_this_machine_writes_several_lines(tmp_path: Path, candidates: int, text: str) -> None:
+    path = tmp_path / "t.json"
+    line, others = [["[1", 0.1], ["\n", 0.1]], [[["[1]", 0.2], ["\n", 0.1]]]
+    path.write_text(json.dumps([{"after": "", "tokens": line, "others": others}]))
+    settings = resolved(
+        cascade={"candidates": candidates},
+        tiers=[{"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1}, {"model": f"scripted:{path}"}],
+    )
+    service = Service(settings)
+    try:
+        completion = await complete(service)
+    finally:
+        await service.aclose()
+
+    assert completion.text == text
 
 
 async def test_a_second_tier_without_its_file_costs_only_itself(tmp_path: Path) -> None:

@@ -35,10 +35,14 @@ class RecordedModel:
 
     Attributes:
         generated: generations that the real model was asked for.
+        searches: the real model is a `Searcher`.
     """
 
-    def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]]) -> None:
+    def __init__(
+        self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]], *, searches: bool = True
+    ) -> None:
         self._name = name
+        self.searches = searches
         self._journal = Journal(path)
         self._open_model = open_model
         self._model: Model | None = None
@@ -91,6 +95,8 @@ class RecordedModel:
     ) -> list[list[Token]]:
         """Several drafts of a line; see `Searcher`. What is recorded is whole, however long it takes."""
         del within_s
+        if not self.searches:
+            return [[token async for token in self.generate(context, limits)]]
         record = self._kept.get(_key(context, limits, search)) or self._wider(context, limits, search)
         if record is None:
             model = await self._real()
