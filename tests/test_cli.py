@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from egate_lsp.cli import _COMMANDS, main
+from egate_lsp.cli.settings import load
 
 
 def run(tmp_path: Path, *arguments: str, config: str = "", script: list[Any] | None = None) -> Any:
@@ -124,6 +125,28 @@ def test_an_override(tmp_path: Path, source: Path) -> None:
     assert wrong.exit_code == 1
     assert "gate.tau" in wrong.output
     assert run(tmp_path, *place, "--set", "nonsense").exit_code == 1
+
+
+def test_the_defaults_of_complete_hold_for_tiers_too(tmp_path: Path, source: Path, monkeypatch) -> None:
+    monkeypatch.setenv("EGATE_LSP_CONFIG", str(tmp_path / "config.toml"))
+    elsewhere = 'base_url = "http://127.0.0.1:9/v1"'
+    tiers = f"""
+[[tiers]]
+model = "scripted:{tmp_path / "script.json"}"
+[[tiers]]
+model = "big"
+{elsewhere}
+timeout_s = 3
+[[tiers]]
+model = "bigger"
+{elsewhere}
+"""
+    result = run(tmp_path, "complete", str(source), "--line", "3", "--column", "4", config=tiers)
+    settings = load([], {"draft": {"first_text_ms": 0}, "target": {"timeout_s": 60}})
+
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert settings.draft.first_text_ms == 0
+    assert [rung.target.timeout_s for rung in settings.rungs() if rung.target] == [3, 60]
 
 
 def test_what_cannot_be_completed_says_why(tmp_path: Path, source: Path) -> None:

@@ -30,21 +30,32 @@ def set_option(command: F) -> F:
 
 
 def load(overrides: Sequence[str] = (), defaults: dict[str, Any] | None = None) -> Settings:
-    """The settings; problems of the user's file are shown and passed over. `defaults` are the command's own.
+    """The settings; problems of the user's file are shown and passed over. `defaults` are the command's own; those of
+    [draft] and [target] hold for each of the user's [[tiers]] as well.
 
     Raises:
         ConfigError: an override is wrong.
     """
     table, problems = read_user_file()
-    settings, found = resolve(
-        [("command", defaults or {}), (f"user file {user_file()}", table), ("--set", table_of(overrides))]
-    )
+    own = defaults or {}
+    if isinstance(tiers := table.get("tiers"), list):
+        table = {**table, "tiers": [_tier_with(own, tier) for tier in tiers]}
+        own = {key: value for key, value in own.items() if key not in {"draft", "target"}}
+    settings, found = resolve([("command", own), (f"user file {user_file()}", table), ("--set", table_of(overrides))])
     problems += found
     for problem in problems:
         if problem.origin == "--set":
             raise ConfigError(f"--set {problem.key}: {problem.message}.")
         click.echo(f"egate-lsp: {problem}; using the default", err=True)
     return settings
+
+
+def _tier_with(defaults: dict[str, Any], tier: Any) -> Any:
+    """A tier as the user wrote it, with the defaults for a model on this machine, or for one at an address."""
+    if not isinstance(tier, dict):
+        return tier
+    kind = "target" if {"base_url", "baseUrl", "preset"} & tier.keys() else "draft"
+    return {**defaults.get(kind, {}), **tier}
 
 
 def problems_of_user_file() -> list[Problem]:
