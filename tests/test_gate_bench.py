@@ -164,6 +164,13 @@ async def test_a_target_that_can_search_answers_with_its_likeliest_sound_line(tm
     assert live["pass_at_1"] == 1.0
     assert target.generated == 1  # once for all of this
 
+    one = RecordedModel("target", tmp_path / "target.jsonl", opened, choices=1)  # cascade.candidates = 1
+    (found,) = await outcomes.collect([problem], draft, one, checker, verdicts, lambda *_: None)
+    (live,) = await gate_bench.live(
+        [found], draft, one, RULE, default, checker, verdicts, lambda *_: None, rates=(1.0,)
+    )
+    assert (found.shown.chosen_right, found.best_tokens, live["pass_at_1"]) == (False, 1, 0.0)
+
 
 async def test_the_live_cascade_asks_the_target_where_the_replay_defers(tmp_path) -> None:
     found, draft, target = await written(tmp_path, "    return a", "    return a + 1")

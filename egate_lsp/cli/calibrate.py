@@ -185,7 +185,7 @@ class _Run:
         async def opened() -> MeteredModel:
             return meter
 
-        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened, searches=False)
+        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened, choices=1)
 
     def outcomes(self, problems: list[Problem], target: RecordedModel | None, *, resume: bool) -> list[Outcome]:
         """What both wrote, tested."""

@@ -175,7 +175,7 @@ async def live(
             progress(f"live at {rate:.0%}", index, len(found))
             tiers = [
                 Tier(draft, replace(rule, tau=taus[bool(first[index])])),
-                Tier(target, Rule(), ONE_LINE.max_tokens),
+                Tier(target, Rule(), ONE_LINE.max_tokens, candidates=target.choices),
             ]
             hole = outcome.problem.context
             completion = await Cascade(tiers, policy(hole), checker).complete(hole, invoked=True)

@@ -16,7 +16,7 @@ from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.metered import BudgetSpent
 from egate_lsp.gate import REPAIRED
 from egate_lsp.models import Limits, Search
-from egate_lsp.repair import BRANCHES, likeliest, lines_of
+from egate_lsp.repair import likeliest, lines_of
 from egate_lsp.values import CompletionLine, Shape, Source
 
 if TYPE_CHECKING:
@@ -245,11 +245,11 @@ async def _patiently(model: RecordedModel, hole: FimContext) -> Written:
 
 
 async def _answered(model: RecordedModel, hole: FimContext) -> Written:
-    if hole.shape is not Shape.LINE or not model.searches:
+    if hole.shape is not Shape.LINE or model.choices < 2:
         lines = await written(model, hole)
         return Written(lines, tokens=sum(len(line.tokens) for line in lines))
     # The search first: its first draft is the model's own text, which need not be written twice.
-    found = await model.candidates(hole, ONE_LINE, Search(branches=BRANCHES))
+    found = await model.candidates(hole, ONE_LINE, Search(branches=model.choices - 1))
     tokens = int(model.usage().get("generated_tokens", sum(map(len, found))))
     return Written(await written(model, hole), lines_of(found, hole), tokens)
 

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from egate_lsp.evaluation.journal import Journal
 from egate_lsp.models import Search, Searcher
+from egate_lsp.repair import BRANCHES
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
@@ -35,14 +36,14 @@ class RecordedModel:
 
     Attributes:
         generated: generations that the real model was asked for.
-        searches: the real model is a `Searcher`.
+        choices: lines that it writes, where it can search, when it answers as a tier behind the draft.
     """
 
     def __init__(
-        self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]], *, searches: bool = True
+        self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]], *, choices: int = 1 + BRANCHES
     ) -> None:
         self._name = name
-        self.searches = searches
+        self.choices = choices
         self._journal = Journal(path)
         self._open_model = open_model
         self._model: Model | None = None
@@ -95,8 +96,6 @@ class RecordedModel:
     ) -> list[list[Token]]:
         """Several drafts of a line; see `Searcher`. What is recorded is whole, however long it takes."""
         del within_s
-        if not self.searches:
-            return [[token async for token in self.generate(context, limits)]]
         record = self._kept.get(_key(context, limits, search)) or self._wider(context, limits, search)
         if record is None:
             model = await self._real()

@@ -150,6 +150,7 @@ async def live(
                 model,
                 replace(rule, tau=taus[tier][int(half[index])]) if tier < len(taus) else Rule(),
                 ONE_LINE.max_tokens,
+                candidates=model.choices,
             )
             for tier, model in enumerate(models)
         ]
