@@ -50,8 +50,6 @@ class Tier:
         rule: defers this tier's own line to the next tier; tau = inf for the last.
         pace: sets tau for this tier's lines behind the draft; None: the rule has the one that holds.
         max_tokens: cap for one line.
-        candidates: lines that a model which can search writes for one place, in one batch; the likeliest without a
-            fault is its answer.
         first_pause_s: length of the first pause.
         failures: failed requests in a row.
         pauses: pauses in a row.
@@ -64,7 +62,6 @@ class Tier:
     model: Model
     rule: Rule = field(default_factory=Rule)
     max_tokens: int = 256
-    candidates: int = 1 + BRANCHES
     first_pause_s: float = FIRST_PAUSE_S
     failures: int = 0
     pauses: int = 0
@@ -141,8 +138,8 @@ async def rewrite_line(
 ) -> Answer:
     """Ask the tiers for the line directly after `context.prefix`; a tier that is itself unsure defers to the next.
     `reasons` are why the draft's line, `hint`, was deferred; `assess` tells the faults of a line here: they count when
-    a tier's own line is judged, a later tier's line that is worse is refused, and of several lines that a tier writes
-    the likeliest without one is its answer. After `deadline`, by the clock, no tier looks for more than its first line.
+    a tier's own line is judged, a later tier's line that is worse is refused, and a faulty one is written anew, where
+    the tier's model can search and the `deadline`, by the clock, has not come.
 
     Never raises but for cancellation: a tier that fails is passed over.
     """
@@ -158,7 +155,7 @@ async def rewrite_line(
         try:
             line, note = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons)), ""
             if assess is not None and line.text.strip():
-                line, note = await _likeliest(tier, context, line, assess, deadline - SEARCH_END_S - clock())
+                line, note = await _mended(tier, context, line, assess, deadline - SEARCH_END_S - clock())
         except Withheld as error:
             tier.abandoned()
             reason = f"{tier.model.name}: {error}"
@@ -206,24 +203,21 @@ async def rewrite_line(
     return Answer(best[0], best[1], reason, tuple(requests))
 
 
-async def _likeliest(
+async def _mended(
     tier: Tier, context: FimContext, line: DraftLine, assess: Callable[[str], Assessment], within_s: float
 ) -> tuple[DraftLine, str]:
-    """The likeliest line without a fault of several that the tier's model finds within `within_s` seconds, or `line`,
-    its first; and how it was chosen. What the model has read for the first is in its memory still."""
-    model = tier.model
-    if tier.candidates < 2 or within_s < MIN_SEARCH_S or not isinstance(model, Searcher):
+    """For a faulty line the likeliest sound one that the tier's model finds within `within_s` seconds, and why; else
+    the line itself. What the model has read for it is in its memory still."""
+    model, faults = tier.model, assess(line.text).faults
+    if not faults or within_s < MIN_SEARCH_S or not isinstance(model, Searcher):
         return line, ""
-    limits, search = Limits(tier.max_tokens, 1), Search(branches=tier.candidates - 1)
+    limits, search = Limits(tier.max_tokens, 1), Search(branches=BRANCHES)
     try:
         found = await model.candidates(context, limits, search, within_s=None if math.isinf(within_s) else within_s)
     except EgateError:
         return line, ""  # what there is already is no worse for it
-    lines = lines_of(found, context)
-    best = likeliest(lines, context, assess)
-    if best is None or best[0].text == line.text:
-        return line, ""
-    return best[0], f", the likeliest of its {len(lines)} lines"
+    best = likeliest(lines_of(found, context), context, assess)
+    return (line, "") if best is None else (best[0], f", anew, because of its first line: {', '.join(faults)}")
 
 
 def _defers(tier: Tier, line: DraftLine, known: Assessment | None) -> bool:

@@ -158,36 +158,26 @@ async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "candidates", "line", "reason"),
+    ("found", "line", "searches"),
     [
-        (("    return a", "    return b"), 5, "    return a", "written by big"),
-        (
-            ("    return a b", "    return", "    return c d"),
-            5,
-            "    return",
-            "written by big, the likeliest of its 3 lines",
-        ),
-        (("    return a b", "    return a b c"), 5, "    return a b", "written by big"),  # none is sound
-        (
-            ("    return a b", "    print(a)", "    return"),
-            5,
-            "    return",
-            "written by big, the likeliest of its 3 lines",
-        ),
-        (("", "    return a"), 5, "", "written by big"),  # nothing belongs there
-        (("    return a b", "    return"), 1, "    return a b", "written by big"),
+        (("    return a", "    return b"), "    return a", 0),
+        (("    return a b", "    return", "    return c d"), "    return", 1),
+        (("    return a b", "    print(a)", "    return"), "    return", 1),  # not the line below once more
+        (("    return a b", "    return a b c"), "    return a b", 1),  # none is sound
+        (("", "    return a"), "", 0),
     ],
 )
-async def test_a_tier_that_can_search_gives_its_likeliest_sound_line(found, candidates, line, reason) -> None:
+async def test_a_tier_that_can_search_writes_a_faulty_line_anew(found, line: str, searches: int) -> None:
     big = searching(*found)
-    answer = await asked(Tier(big, candidates=candidates), assess=known)
+    answer = await asked(Tier(big), assess=known)
 
-    assert (answer.line.text, answer.reason) == (line, reason)
-    assert len(big.searched) == (candidates > 1 and found[0] != "")
+    assert (answer.line.text, len(big.searched)) == (line, searches)
+    anew = ", anew, because of its first line: it adds a syntax error" if line != found[0] else ""
+    assert answer.reason == f"written by big{anew}"
 
 
 @pytest.mark.parametrize("left_s", [-1.0, 0.2])
-async def test_no_time_is_spent_on_other_lines_at_the_deadline(left_s: float) -> None:
+async def test_no_line_is_written_anew_at_the_deadline(left_s: float) -> None:
     big = searching("    return a b", "    return")
     answer = await rewrite_line([Tier(big)], HOLE, 0, assess=known, deadline=100.0 + left_s, clock=lambda: 100.0)
 
@@ -317,22 +307,18 @@ async def test_a_private_file_may_use_a_second_model_of_this_machine(tmp_path: P
     assert [request.remote for request in completion.requests] == [False]
 
 
-@pytest.mark.parametrize(("candidates", "text"), [(5, "[1]"), (1, "[1")])
-async def test_a_second_model_of_this_machine_writes_several_lines(tmp_path: Path, candidates: int, text: str) -> None:
+async def test_a_faulty_line_of_a_second_model_of_this_machine_is_written_anew(tmp_path: Path) -> None:
     path = tmp_path / "t.json"
-    line, others = [["[1", 0.1], ["\n", 0.1]], [[["[1]", 0.2], ["\n", 0.1]]]
+    line, others = [["1 2", 0.1], ["\n", 0.1]], [[["[1]", 0.2], ["\n", 0.1]]]
     path.write_text(json.dumps([{"after": "", "tokens": line, "others": others}]))
-    settings = resolved(
-        cascade={"candidates": candidates},
-        tiers=[{"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1}, {"model": f"scripted:{path}"}],
-    )
-    service = Service(settings)
+    tiers = [{"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1}, {"model": f"scripted:{path}"}]
+    service = Service(resolved(tiers=tiers))
     try:
         completion = await complete(service)
     finally:
         await service.aclose()
 
-    assert completion.text == text
+    assert completion.text == "[1]"
 
 
 async def test_a_second_tier_without_its_file_costs_only_itself(tmp_path: Path) -> None:

@@ -276,7 +276,7 @@ def recorded(name: str, settings: Settings) -> RecordedModel:
     of_model = drafting_with(name, settings)
     entry = catalogue.known(settings.models).get(name)
     path = cache_folder() / f"{entry.name if entry else Path(name).stem}-{weights_hash(name, settings)[:12]}.jsonl"
-    return RecordedModel(name, path, lambda: open_draft(of_model), choices=settings.cascade.candidates)
+    return RecordedModel(name, path, lambda: open_draft(of_model))
 
 
 def weights_hash(name: str, settings: Settings) -> str:

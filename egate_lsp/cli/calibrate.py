@@ -185,7 +185,7 @@ class _Run:
         async def opened() -> MeteredModel:
             return meter
 
-        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened, choices=1)
+        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened)
 
     def outcomes(self, problems: list[Problem], target: RecordedModel | None, *, resume: bool) -> list[Outcome]:
         """What both wrote, tested."""
@@ -207,7 +207,7 @@ class _Run:
             if self.meter is not None:
                 self._agree(target, problems, read, wrote)
             with bars(self.console) as progress:
-                answers = asyncio.run(outcomes.answer_all(problems, target, progress))
+                answers = asyncio.run(outcomes.answer_all(problems, target, checker, progress))
             if self.meter is not None and self.prices is not None:
                 click.echo(f"{self.meter.requests} requests, ${self.meter.spent:.2f}")
             if len(answers) < len(problems):

@@ -51,7 +51,7 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
         _fixed("never, faulty lines drafted anew", float(repaired.mean()), 0.0, weights @ repaired / total, 0.0),
         _fixed("always, the target's line refused where it is worse", float(first.mean()), 1.0,
                weights @ first / total, float(tokens.sum())),
-        _fixed("always, the likeliest of its lines, refused where it is worse", float(chosen.mean()), 1.0,
+        _fixed("always, faulty lines written anew, worse ones refused", float(chosen.mean()), 1.0,
                weights @ chosen / total, float(best_tokens.sum())),
     ]  # fmt: skip
     oracle = NamedRule("oracle", lambda _signals: 0.0)
@@ -175,7 +175,7 @@ async def live(
             progress(f"live at {rate:.0%}", index, len(found))
             tiers = [
                 Tier(draft, replace(rule, tau=taus[bool(first[index])])),
-                Tier(target, Rule(), ONE_LINE.max_tokens, candidates=target.choices),
+                Tier(target, Rule(), ONE_LINE.max_tokens),
             ]
             hole = outcome.problem.context
             completion = await Cascade(tiers, policy(hole), checker).complete(hole, invoked=True)

@@ -16,7 +16,7 @@ from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.metered import BudgetSpent
 from egate_lsp.gate import REPAIRED
 from egate_lsp.models import Limits, Search
-from egate_lsp.repair import likeliest, lines_of
+from egate_lsp.repair import BRANCHES, likeliest, lines_of
 from egate_lsp.values import CompletionLine, Shape, Source
 
 if TYPE_CHECKING:
@@ -48,9 +48,9 @@ class Version:
         lines: signals of each line, as the gate sees them; one for a hole in a line.
         right: by the problem's tests, or equal to the author's text without tests.
         parses: it adds no syntax error; None: not known.
-        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the likeliest sound one of
-            the target's lines, unless it is refused.
-        first_right: the same if the target writes one line only.
+        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the target's, a faulty line
+            written anew, unless it is refused.
+        first_right: the same if the target writes nothing anew.
     """
 
     text: str
@@ -73,7 +73,7 @@ class Outcome:
         signals: of the plain draft as a whole, as published rules see it.
         tokens: of the plain draft.
         target, target_right, target_tokens: the target's own text, whether it is right, and how much it wrote.
-        best_right, best_tokens: of the likeliest sound one of several lines, all of which count as written.
+        best_right, best_tokens: the same with a faulty line written anew; what it tried counts as written.
     """
 
     problem: Problem
@@ -111,8 +111,8 @@ class Written:
 
     Attributes:
         lines: its own text.
-        candidates: the line of each draft of a search, as a tier writes them for a deferred line, that of its own text
-            first; empty for a hole of several lines, and of a model that cannot search.
+        candidates: where its own line has a fault: the line of each draft of a search; empty for a hole of several
+            lines.
         tokens: written in all.
     """
 
@@ -121,9 +121,7 @@ class Written:
     tokens: int = 0
 
     def best(self, hole: FimContext, assessed: Callable[[str], Assessment]) -> Sequence[DraftLine]:
-        """The answer of a tier: the likeliest candidate without a fault, or its own lines."""
-        if not self.candidates or not self.candidates[0].text.strip():
-            return self.lines
+        """The answer of a tier: the likeliest sound candidate for a faulty line, or its own lines."""
         found = likeliest(self.candidates, hole, assessed)
         return self.lines if found is None else [found[0]]
 
@@ -148,7 +146,7 @@ async def collect(
         EgateError: a model cannot be loaded, or a target cannot answer.
     """
     drafts = await draft_all(problems, draft, checker, progress, branches=branches)
-    answers = await answer_all(problems, target, progress)
+    answers = await answer_all(problems, target, checker, progress)
     return judge_all(problems, drafts, answers, checker, verdicts, progress)
 
 
@@ -166,13 +164,15 @@ async def draft_all(
     return found
 
 
-async def answer_all(problems: Sequence[Problem], target: RecordedModel, progress: Progress) -> list[Written]:
+async def answer_all(
+    problems: Sequence[Problem], target: RecordedModel, checker: Checker, progress: Progress
+) -> list[Written]:
     """The target's text for each problem, as far as its budget goes; closes the model."""
     found: list[Written] = []
     try:
         for index, problem in enumerate(problems):
             progress(f"{target.name} writes", index, len(problems))
-            found.append(await _patiently(target, problem.context))
+            found.append(await _patiently(target, problem, checker))
     except BudgetSpent:
         pass
     finally:
@@ -232,26 +232,30 @@ def policy(hole: FimContext) -> Policy:
     )
 
 
-async def _patiently(model: RecordedModel, hole: FimContext) -> Written:
+async def _patiently(model: RecordedModel, problem: Problem, checker: Checker) -> Written:
     """`_answered`, tried again after errors that may pass by themselves, with growing pauses."""
     for pause in PAUSES_S:
         try:
-            return await _answered(model, hole)
+            return await _answered(model, problem, checker)
         except EgateError as error:
             if not error.retryable:
                 raise
             await asyncio.sleep(pause)
-    return await _answered(model, hole)
+    return await _answered(model, problem, checker)
 
 
-async def _answered(model: RecordedModel, hole: FimContext) -> Written:
-    if hole.shape is not Shape.LINE or model.choices < 2:
-        lines = await written(model, hole)
-        return Written(lines, tokens=sum(len(line.tokens) for line in lines))
-    # The search first: its first draft is the model's own text, which need not be written twice.
-    found = await model.candidates(hole, ONE_LINE, Search(branches=model.choices - 1))
-    tokens = int(model.usage().get("generated_tokens", sum(map(len, found))))
-    return Written(await written(model, hole), lines_of(found, hole), tokens)
+async def _answered(model: RecordedModel, problem: Problem, checker: Checker) -> Written:
+    hole = problem.context
+    lines = await written(model, hole)
+    tokens = sum(len(line.tokens) for line in lines)
+    if hole.shape is not Shape.LINE or not _assess(problem, lines[0].text, checker).faults:
+        return Written(lines, tokens=tokens)
+    found = await model.candidates(hole, ONE_LINE, Search(branches=BRANCHES))
+    return Written(lines, lines_of(found, hole), max(tokens, int(model.usage().get("generated_tokens", 0))))
+
+
+def _assess(problem: Problem, text: str, checker: Checker) -> Assessment:
+    return assess(problem.context, text, checker, enabled=triggers.NAMES, complete=problem.complete)
 
 
 async def written(model: Model, hole: FimContext) -> list[DraftLine]:
@@ -274,7 +278,7 @@ def outcome(
 
     def assessed(text: str) -> Assessment:
         if text not in known:
-            known[text] = assess(hole, text, checker, enabled=triggers.NAMES, complete=problem.complete)
+            known[text] = _assess(problem, text, checker)
         return known[text]
 
     best = plain if answer is None else inserted(answer.best(hole, assessed), hole)

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 from egate_lsp.evaluation.journal import Journal
 from egate_lsp.models import Search, Searcher
-from egate_lsp.repair import BRANCHES
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
@@ -36,14 +35,10 @@ class RecordedModel:
 
     Attributes:
         generated: generations that the real model was asked for.
-        choices: lines that it writes, where it can search, when it answers as a tier behind the draft.
     """
 
-    def __init__(
-        self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]], *, choices: int = 1 + BRANCHES
-    ) -> None:
+    def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]]) -> None:
         self._name = name
-        self.choices = choices
         self._journal = Journal(path)
         self._open_model = open_model
         self._model: Model | None = None

@@ -76,7 +76,7 @@ async def lines_of(
         anew = [{REPAIRED: 1.0} if mark else {} for mark in marked]
         counts = list(map(len, tokens))
     else:
-        answers = await answer_all(problems, model, progress)
+        answers = await answer_all(problems, model, checker, progress)
         chosen = [
             each.best(problem.context, assessor(problem)) for each, problem in zip(answers, problems, strict=True)
         ]
@@ -150,7 +150,6 @@ async def live(
                 model,
                 replace(rule, tau=taus[tier][int(half[index])]) if tier < len(taus) else Rule(),
                 ONE_LINE.max_tokens,
-                candidates=model.choices,
             )
             for tier, model in enumerate(models)
         ]
