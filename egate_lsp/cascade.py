@@ -521,7 +521,7 @@ class Cascade:
         def known(text: str) -> Assessment:  # of this place, also when the run has gone on
             return assess(here, text, self.checker, enabled=policy.triggers, patterns=policy.patterns)
 
-        asking = rewrite_line(behind, here, index, hint=hint, reasons=reasons, assess=known, deadline=run.deadline)
+        asking = rewrite_line(behind, here, index, hint=hint, reasons=reasons, assess=known)
         task = asyncio.create_task(asking, name="egate target")
         flight = _InFlight(place, run.context.path, task)
         self._in_flight.append(flight)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -18,8 +17,7 @@ from egate_lsp.errors import (
     Withheld,
 )
 from egate_lsp.gate import Rule, judge
-from egate_lsp.models import Limits, Search, Searcher
-from egate_lsp.repair import BRANCHES, likeliest, lines_of
+from egate_lsp.models import Limits
 from egate_lsp.values import DraftLine, TierRequest, Verdict
 
 if TYPE_CHECKING:
@@ -33,8 +31,6 @@ if TYPE_CHECKING:
 FAILURES_BEFORE_PAUSE = 3
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 300.0
-MIN_SEARCH_S = 0.1  # worth beginning a search for other lines
-SEARCH_END_S = 0.15  # before the deadline: an engine ends within a decode step
 LIMITED_PAUSE_S = 10.0  # the first one where a server asks to slow down and does not say for how long
 
 
@@ -133,13 +129,11 @@ async def rewrite_line(
     hint: str = "",
     reasons: tuple[str, ...] = (),
     assess: Callable[[str], Assessment] | None = None,
-    deadline: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Ask the tiers for the line directly after `context.prefix`; a tier that is itself unsure defers to the next.
     `reasons` are why the draft's line, `hint`, was deferred; `assess` tells the faults of a line here: they count when
-    a tier's own line is judged, a later tier's line that is worse is refused, and a faulty one is written anew, where
-    the tier's model can search and the `deadline`, by the clock, has not come.
+    a tier's own line is judged, and a later tier's line that is worse is refused.
 
     Never raises but for cancellation: a tier that fails is passed over.
     """
@@ -153,9 +147,7 @@ async def rewrite_line(
         started = clock()
         request = TierRequest(tier.model.name, index, "answered", 0.0, tier.model.remote)
         try:
-            line, note = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons)), ""
-            if assess is not None and line.text.strip():
-                line, note = await _mended(tier, context, line, assess, deadline - SEARCH_END_S - clock())
+            line = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons))
         except Withheld as error:
             tier.abandoned()
             reason = f"{tier.model.name}: {error}"
@@ -193,7 +185,7 @@ async def rewrite_line(
                 reason = f"written by {best[1]}: {tier.model.name} {refused}"
                 continue
         best = (line, tier.model.name)
-        reason = f"written by {tier.model.name}{note}"
+        reason = f"written by {tier.model.name}"
         if tier is tiers[-1] or not _defers(tier, line, None if assess is None else assess(line.text)):
             break
     if best is None:
@@ -201,23 +193,6 @@ async def rewrite_line(
     if not reason.startswith("written by"):  # the tier that was asked after it could not answer
         reason = f"written by {best[1]}; {reason}"
     return Answer(best[0], best[1], reason, tuple(requests))
-
-
-async def _mended(
-    tier: Tier, context: FimContext, line: DraftLine, assess: Callable[[str], Assessment], within_s: float
-) -> tuple[DraftLine, str]:
-    """For a faulty line the likeliest sound one that the tier's model finds within `within_s` seconds, and why; else
-    the line itself. What the model has read for it is in its memory still."""
-    model, faults = tier.model, assess(line.text).faults
-    if not faults or within_s < MIN_SEARCH_S or not isinstance(model, Searcher):
-        return line, ""
-    limits, search = Limits(tier.max_tokens, 1), Search(branches=BRANCHES)
-    try:
-        found = await model.candidates(context, limits, search, within_s=None if math.isinf(within_s) else within_s)
-    except EgateError:
-        return line, ""  # what there is already is no worse for it
-    best = likeliest(lines_of(found, context), context, assess)
-    return (line, "") if best is None else (best[0], f", anew, because of its first line: {', '.join(faults)}")
 
 
 def _defers(tier: Tier, line: DraftLine, known: Assessment | None) -> bool:

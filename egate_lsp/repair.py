@@ -1,21 +1,20 @@
-"""The likeliest line without a fault of several that a model wrote for one place: repair of a draft before a target is
-paid, and the answer of a tier that can search."""
+"""Repair before paying: other drafts of a faulty line, decoded together in one batch, and the likeliest sound one."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from egate_lsp.draft import Admission, admission, line_of, repeats_suffix
+from egate_lsp.draft import Admission, admission, line_of
 from egate_lsp.models import Search
 from egate_lsp.signals import line_logprob
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
     from egate_lsp.assess import Assessment
     from egate_lsp.models import Limits, Searcher
-    from egate_lsp.values import DraftLine, FimContext, Token
+    from egate_lsp.values import DraftLine, FimContext
 
 BRANCHES = 4  # drafts beside the greedy one; the batch of five takes about twice the time of one sequence
 
@@ -42,27 +41,10 @@ async def repaired(
     """
     here = hole.extended("\n".join([*written, ""])) if written else hole
     found = await model.candidates(here, replace(limits, max_lines=1), Search(branches=BRANCHES), within_s=within_s)
-    belonging = [
-        line
-        for line in lines_of(found, here)
-        if admission(hole, written, line.text, limits.max_lines) is not Admission.STOP
-    ]
-    return likeliest(belonging, here, assess)
-
-
-def lines_of(found: Iterable[Sequence[Token]], hole: FimContext) -> list[DraftLine]:
-    """The first line of each of a search's drafts."""
-    return [line_of(tokens, own_line=hole.prefix.endswith("\n")) for tokens in found]
-
-
-def likeliest(
-    lines: Iterable[DraftLine], hole: FimContext, assess: Callable[[str], Assessment]
-) -> tuple[DraftLine, Assessment] | None:
-    """The line with the highest mean log-probability of its tokens, of those that are not blank, do not repeat the line
-    below the hole, and have no fault; None if there is no such line. Pure."""
     sound = []
-    for line in lines:
-        if not line.text.strip() or repeats_suffix(hole, line.text):
+    for tokens in found:
+        line = line_of(tokens, own_line=here.prefix.endswith("\n"))
+        if not line.text.strip() or admission(hole, written, line.text, limits.max_lines) is Admission.STOP:
             continue
         known = assess(line.text)
         if not known.faults:

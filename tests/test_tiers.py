@@ -10,22 +10,18 @@ from pathlib import Path
 
 import pytest
 
-from egate_lsp.assess import Assessment, assess
 from egate_lsp.config import Settings, resolve
-from egate_lsp.errors import EngineDied, TargetUnavailable
+from egate_lsp.errors import TargetUnavailable
 from egate_lsp.escalate import Tier, rewrite_line
 from egate_lsp.gate import Rule
 from egate_lsp.models.scripted import Rule as Said
 from egate_lsp.models.scripted import ScriptedModel
 from egate_lsp.pace import Pace
 from egate_lsp.service import Service, Snapshot
-from egate_lsp.syntax import Checker
 from egate_lsp.values import FimContext
 from tests.test_openai_target import HANG, Play
-from tests.test_repair import Searching, tokens
 
-HOLE = FimContext("def add(a, b):\n", "\n    print(a)\n", "a.py", "python")
-CHECKER = Checker()
+HOLE = FimContext("def add(a, b):\n", "\n", "a.py", "python")
 
 
 def resolved(**tables) -> Settings:
@@ -112,16 +108,6 @@ def model(name: str, text: str, nats: float, **more) -> ScriptedModel:
     return ScriptedModel([Said("", ((text, nats), ("\n", 0.0)), **more)], name=name)
 
 
-def searching(*lines: str, error: Exception | None = None) -> Searching:
-    """Writes the first line, and finds all of them, one likelier than the next."""
-    drafts = [tokens(line, -0.1 * (number + 1)) for number, line in enumerate(lines)]
-    return Searching([Said("", ((lines[0], 0.1), ("\n", 0.1)))], drafts, error, name="big")
-
-
-def known(text: str) -> Assessment:
-    return assess(HOLE, text, CHECKER, enabled=(), patterns=())
-
-
 async def asked(*tiers: Tier, assess=None):
     return await rewrite_line(tiers, HOLE, 0, assess=assess)
 
@@ -146,6 +132,14 @@ async def test_the_middle_tiers_line_stays_where_the_last_fails() -> None:
 
 
 async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
+    from egate_lsp.assess import assess
+    from egate_lsp.syntax import Checker
+
+    checker = Checker()
+
+    def known(text: str):
+        return assess(HOLE, text, checker, enabled=(), patterns=())
+
     rule = Rule("max", 0.4)
     faulty = Tier(model("middle", "    return a b", 0.1), rule)  # sure of a line that does not parse
     answer = await asked(faulty, Tier(model("last", "    return a + b", 0.0)), assess=known)
@@ -155,42 +149,6 @@ async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
     answer = await asked(unsure, Tier(model("last", "    return a b", 0.0)), assess=known)
     assert (answer.tier, answer.line.text) == ("middle", "    return a + b")
     assert "last gave a line that adds a syntax error" in answer.reason
-
-
-@pytest.mark.parametrize(
-    ("found", "line", "searches"),
-    [
-        (("    return a", "    return b"), "    return a", 0),
-        (("    return a b", "    return", "    return c d"), "    return", 1),
-        (("    return a b", "    print(a)", "    return"), "    return", 1),  # not the line below once more
-        (("    return a b", "    return a b c"), "    return a b", 1),  # none is sound
-        (("", "    return a"), "", 0),
-    ],
-)
-async def test_a_tier_that_can_search_writes_a_faulty_line_anew(found, line: str, searches: int) -> None:
-    big = searching(*found)
-    answer = await asked(Tier(big), assess=known)
-
-    assert (answer.line.text, len(big.searched)) == (line, searches)
-    anew = ", anew, because of its first line: it adds a syntax error" if line != found[0] else ""
-    assert answer.reason == f"written by big{anew}"
-
-
-@pytest.mark.parametrize("left_s", [-1.0, 0.2])
-async def test_no_line_is_written_anew_at_the_deadline(left_s: float) -> None:
-    big = searching("    return a b", "    return")
-    answer = await rewrite_line([Tier(big)], HOLE, 0, assess=known, deadline=100.0 + left_s, clock=lambda: 100.0)
-
-    assert (answer.line.text, big.searched) == ("    return a b", [])
-
-
-async def test_the_first_line_stays_where_the_search_fails() -> None:
-    big = searching("    return a b", error=EngineDied("gone"))
-    tier = Tier(big)
-    answer = await asked(tier, assess=known)
-
-    assert (answer.line.text, answer.reason, tier.failures) == ("    return a b", "written by big", 0)
-    assert len(big.searched) == 1
 
 
 async def test_a_tiers_own_rate_is_held() -> None:
@@ -305,20 +263,6 @@ async def test_a_private_file_may_use_a_second_model_of_this_machine(tmp_path: P
 
     assert completion.text == "better"
     assert [request.remote for request in completion.requests] == [False]
-
-
-async def test_a_faulty_line_of_a_second_model_of_this_machine_is_written_anew(tmp_path: Path) -> None:
-    path = tmp_path / "t.json"
-    line, others = [["1 2", 0.1], ["\n", 0.1]], [[["[1]", 0.2], ["\n", 0.1]]]
-    path.write_text(json.dumps([{"after": "", "tokens": line, "others": others}]))
-    tiers = [{"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1}, {"model": f"scripted:{path}"}]
-    service = Service(resolved(tiers=tiers))
-    try:
-        completion = await complete(service)
-    finally:
-        await service.aclose()
-
-    assert completion.text == "[1]"
 
 
 async def test_a_second_tier_without_its_file_costs_only_itself(tmp_path: Path) -> None:

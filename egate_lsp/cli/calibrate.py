@@ -207,7 +207,7 @@ class _Run:
             if self.meter is not None:
                 self._agree(target, problems, read, wrote)
             with bars(self.console) as progress:
-                answers = asyncio.run(outcomes.answer_all(problems, target, checker, progress))
+                answers = asyncio.run(outcomes.answer_all(problems, target, progress))
             if self.meter is not None and self.prices is not None:
                 click.echo(f"{self.meter.requests} requests, ${self.meter.spent:.2f}")
             if len(answers) < len(problems):

@@ -16,7 +16,6 @@ from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.metered import BudgetSpent
 from egate_lsp.gate import REPAIRED
 from egate_lsp.models import Limits, Search
-from egate_lsp.repair import BRANCHES, likeliest, lines_of
 from egate_lsp.values import CompletionLine, Shape, Source
 
 if TYPE_CHECKING:
@@ -48,9 +47,8 @@ class Version:
         lines: signals of each line, as the gate sees them; one for a hole in a line.
         right: by the problem's tests, or equal to the author's text without tests.
         parses: it adds no syntax error; None: not known.
-        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the target's, a faulty line
-            written anew, unless it is refused.
-        first_right: the same if the target writes nothing anew.
+        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the target's, unless it is
+            refused.
     """
 
     text: str
@@ -58,7 +56,6 @@ class Version:
     right: bool
     chosen: str
     chosen_right: bool
-    first_right: bool
     parses: bool | None = None
     chosen_parses: bool | None = None
 
@@ -72,8 +69,7 @@ class Outcome:
         shown: the same with faulty lines drafted anew, as the cascade does.
         signals: of the plain draft as a whole, as published rules see it.
         tokens: of the plain draft.
-        target, target_right, target_tokens: the target's own text, whether it is right, and how much it wrote.
-        best_right, best_tokens: the same with a faulty line written anew; what it tried counts as written.
+        target, target_right, target_tokens: the target's text, whether it is right, and how much it wrote.
     """
 
     problem: Problem
@@ -83,9 +79,7 @@ class Outcome:
     tokens: tuple[Token, ...]
     target: str
     target_right: bool
-    best_right: bool
     target_tokens: int = 0
-    best_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,27 +97,6 @@ class Drafted:
     shown: Sequence[CompletionLine]
     disagreement: float | None
     usage: Mapping[str, float]
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """What a target wrote for a hole.
-
-    Attributes:
-        lines: its own text.
-        candidates: where its own line has a fault: the line of each draft of a search; empty for a hole of several
-            lines.
-        tokens: written in all.
-    """
-
-    lines: Sequence[DraftLine]
-    candidates: Sequence[DraftLine] = ()
-    tokens: int = 0
-
-    def best(self, hole: FimContext, assessed: Callable[[str], Assessment]) -> Sequence[DraftLine]:
-        """The answer of a tier: the likeliest sound candidate for a faulty line, or its own lines."""
-        found = likeliest(self.candidates, hole, assessed)
-        return self.lines if found is None else [found[0]]
 
 
 async def collect(
@@ -146,7 +119,7 @@ async def collect(
         EgateError: a model cannot be loaded, or a target cannot answer.
     """
     drafts = await draft_all(problems, draft, checker, progress, branches=branches)
-    answers = await answer_all(problems, target, checker, progress)
+    answers = await answer_all(problems, target, progress)
     return judge_all(problems, drafts, answers, checker, verdicts, progress)
 
 
@@ -165,14 +138,14 @@ async def draft_all(
 
 
 async def answer_all(
-    problems: Sequence[Problem], target: RecordedModel, checker: Checker, progress: Progress
-) -> list[Written]:
+    problems: Sequence[Problem], target: RecordedModel, progress: Progress
+) -> list[Sequence[DraftLine]]:
     """The target's text for each problem, as far as its budget goes; closes the model."""
-    found: list[Written] = []
+    found: list[Sequence[DraftLine]] = []
     try:
         for index, problem in enumerate(problems):
             progress(f"{target.name} writes", index, len(problems))
-            found.append(await _patiently(target, problem, checker))
+            found.append(await _patiently(target, problem.context))
     except BudgetSpent:
         pass
     finally:
@@ -183,7 +156,7 @@ async def answer_all(
 def judge_all(
     problems: Sequence[Problem],
     drafts: Sequence[Drafted],
-    answers: Sequence[Written] | None,
+    answers: Sequence[Sequence[DraftLine]] | None,
     checker: Checker,
     verdicts: Verdicts,
     progress: Progress,
@@ -232,30 +205,16 @@ def policy(hole: FimContext) -> Policy:
     )
 
 
-async def _patiently(model: RecordedModel, problem: Problem, checker: Checker) -> Written:
-    """`_answered`, tried again after errors that may pass by themselves, with growing pauses."""
+async def _patiently(model: Model, hole: FimContext) -> list[DraftLine]:
+    """`written`, tried again after errors that may pass by themselves, with growing pauses."""
     for pause in PAUSES_S:
         try:
-            return await _answered(model, problem, checker)
+            return await written(model, hole)
         except EgateError as error:
             if not error.retryable:
                 raise
             await asyncio.sleep(pause)
-    return await _answered(model, problem, checker)
-
-
-async def _answered(model: RecordedModel, problem: Problem, checker: Checker) -> Written:
-    hole = problem.context
-    lines = await written(model, hole)
-    tokens = sum(len(line.tokens) for line in lines)
-    if hole.shape is not Shape.LINE or not _assess(problem, lines[0].text, checker).faults:
-        return Written(lines, tokens=tokens)
-    found = await model.candidates(hole, ONE_LINE, Search(branches=BRANCHES))
-    return Written(lines, lines_of(found, hole), max(tokens, int(model.usage().get("generated_tokens", 0))))
-
-
-def _assess(problem: Problem, text: str, checker: Checker) -> Assessment:
-    return assess(problem.context, text, checker, enabled=triggers.NAMES, complete=problem.complete)
+    return await written(model, hole)
 
 
 async def written(model: Model, hole: FimContext) -> list[DraftLine]:
@@ -266,35 +225,23 @@ async def written(model: Model, hole: FimContext) -> list[DraftLine]:
 
 
 def outcome(
-    problem: Problem, drafted: Drafted, answer: Written | None, checker: Checker, verdicts: Verdicts
+    problem: Problem, drafted: Drafted, answer: Sequence[DraftLine] | None, checker: Checker, verdicts: Verdicts
 ) -> Outcome:
     """All texts tested and weighed."""
     hole = problem.context
     plain = inserted(drafted.plain, hole)
     shown = "\n".join(line.text for line in drafted.shown)
-    target = plain if answer is None else inserted(answer.lines, hole)
-    known: dict[str, Assessment] = {}
-    right: dict[str, bool] = {}
-
-    def assessed(text: str) -> Assessment:
-        if text not in known:
-            known[text] = _assess(problem, text, checker)
-        return known[text]
-
-    best = plain if answer is None else inserted(answer.best(hole, assessed), hole)
-    for text in (plain, shown, target, best):
-        assessed(text)
-        right.setdefault(text, verdicts.right(problem, text))
-
-    def deferred(text: str, theirs: str) -> str:
-        refused = answer is None or refusal(hole, text, theirs, known[text], known[theirs])
-        return text if refused else theirs
+    target = plain if answer is None else inserted(answer, hole)
+    known = {
+        text: assess(hole, text, checker, enabled=triggers.NAMES, complete=problem.complete)
+        for text in {plain, shown, target}
+    }
+    right = {text: verdicts.right(problem, text) for text in known}
 
     def version(text: str, lines: tuple[Mapping[str, float], ...]) -> Version:
-        chosen, first = deferred(text, best), deferred(text, target)
-        return Version(
-            text, lines, right[text], chosen, right[chosen], right[first], _parses(known[text]), _parses(known[chosen])
-        )
+        refused = answer is None or refusal(hole, text, target, known[text], known[target])
+        chosen = text if refused else target
+        return Version(text, lines, right[text], chosen, right[chosen], _parses(known[text]), _parses(known[chosen]))
 
     tokens = tuple(token for line in drafted.plain for token in line.tokens)
     extra = {} if drafted.disagreement is None else {DISAGREEMENT: drafted.disagreement}
@@ -314,9 +261,7 @@ def outcome(
         tokens,
         target,
         right[target],
-        right[best],
-        0 if answer is None else sum(len(line.tokens) for line in answer.lines),
-        0 if answer is None else answer.tokens,
+        sum(len(line.tokens) for line in answer or ()),
     )
 
 

@@ -32,7 +32,6 @@ class NamedRule:
         ours: several lines are as unsure as the unsurest of them. A published rule sees the draft as one text.
         repairs: whether faulty lines are drafted anew.
         refuses: whether the target's text is refused where it is worse than the draft's.
-        mends: whether a faulty line of the target is written anew.
     """
 
     name: str
@@ -40,7 +39,6 @@ class NamedRule:
     ours: bool = False
     repairs: bool = True
     refuses: bool = True
-    mends: bool = True
 
     def of(self, outcome: Outcome) -> float:
         """The score of a draft."""
@@ -55,15 +53,7 @@ class NamedRule:
     def right(self, outcome: Outcome) -> tuple[bool, bool]:
         """Is what is shown right, if the draft is kept and if it is deferred?"""
         draft = self.draft(outcome)
-        if not self.ours:
-            return draft.right, outcome.target_right
-        if self.refuses:
-            return draft.right, draft.chosen_right if self.mends else draft.first_right
-        return draft.right, outcome.best_right if self.mends else outcome.target_right
-
-    def tokens(self, outcome: Outcome) -> int:
-        """That the target writes if the draft is deferred."""
-        return outcome.best_tokens if self.ours and self.mends else outcome.target_tokens
+        return draft.right, draft.chosen_right if self.ours and self.refuses else outcome.target_right
 
 
 def rivals() -> list[NamedRule]:
@@ -87,7 +77,6 @@ def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     found = [
         NamedRule("default", gate_score(default), ours=True),
         NamedRule("default without repair", gate_score(default), ours=True, repairs=False),
-        NamedRule("default, the target's lines never written anew", gate_score(default), ours=True, mends=False),
         NamedRule("default, the target's line never refused", gate_score(default), ours=True, refuses=False),
         NamedRule("default without syntax", gate_score(default, without={SYNTAX}), ours=True),
         NamedRule("default without names", gate_score(default, without={NAMES}), ours=True),

@@ -96,7 +96,6 @@ class ScriptedSearcher(ScriptedModel):
         except TimeoutError:
             return []
         found = (rule.tokens, *rule.others[: search.branches])
-        self._generated = sum(map(len, found))
         return [[_token(text, entropy) for text, entropy in tokens] for tokens in found]
 
 
