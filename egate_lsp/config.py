@@ -577,6 +577,21 @@ def resolve(sources: Iterable[tuple[str, Mapping[str, Any]]]) -> tuple[Settings,
     return Settings.model_validate(merged), problems
 
 
+def tiers_with(defaults: Mapping[str, Any], table: dict[str, Any]) -> dict[str, Any]:
+    """A source's table, its [[tiers]] with the defaults of [draft] for a model on this machine, or of [target] for one
+    at an address."""
+    tiers = table.get("tiers")
+    return {**table, "tiers": [_tier_with(defaults, tier) for tier in tiers]} if isinstance(tiers, list) else table
+
+
+def _tier_with(defaults: Mapping[str, Any], tier: Any) -> Any:
+    try:
+        section = "target" if Tier.model_validate(tier).base_url else "draft"
+    except ValidationError:
+        return tier  # `resolve` tells what is wrong with it
+    return {**defaults.get(section, {}), **tier}
+
+
 def _cleaned(table: dict[str, Any], origin: str) -> tuple[dict[str, Any], list[Problem]]:
     problems: list[Problem] = []
     while True:

@@ -147,6 +147,8 @@ model = "bigger"
     assert (result.exit_code, result.stderr) == (0, "")
     assert settings.draft.first_text_ms == 0
     assert [rung.target.timeout_s for rung in settings.rungs() if rung.target] == [3, 60]
+    given = load(['tiers=[{model="a"}]'], {"draft": {"first_text_ms": 0}})
+    assert (given.draft.model, given.draft.first_text_ms) == ("a", 0)
 
 
 def test_what_cannot_be_completed_says_why(tmp_path: Path, source: Path) -> None:

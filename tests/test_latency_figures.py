@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from egate_lsp.evaluation import latency_bench
 from egate_lsp.evaluation.latency_figures import Key, Speed, Work, censored_quantile, figures, quantile, ratios
+from egate_lsp.evaluation.player import Habits
 
 TIMES = st.lists(st.floats(0.1, 1e5), min_size=1, max_size=40)
 SPEED = Speed(((1, 20.0), (2, 30.0), (4, 40.0), (100, 500.0)))
@@ -136,3 +140,22 @@ def test_a_first_text_that_was_not_waited_for_counts_as_at_least_so_long() -> No
     found = figures([Key("cold", 10_000.0, answered=False)], Work(), SPEED)
 
     assert found["cold_ms"] == 10_000.0
+
+
+async def test_the_bare_engine_can_be_timed_after_each_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, str]] = []
+
+    async def play(tool: Any, task: Any, *_: Any) -> Any:
+        seen.append((tool.name, task.name))
+        return task
+
+    async def timed() -> None:
+        seen.append(("bare", "engine"))
+
+    monkeypatch.setattr(latency_bench, "play", play)
+    tools: Any = [SimpleNamespace(name=name) for name in ("egate", "peer")]
+    tasks: Any = [SimpleNamespace(name=name, regions=()) for name in ("a.py", "b.c")]
+    await latency_bench.run(tools, tasks, latency_bench.Replay(), Habits(1), progress=lambda *_: None, after_file=timed)
+
+    bare = ("bare", "engine")
+    assert seen == [("egate", "a.py"), ("peer", "a.py"), bare, ("peer", "b.c"), ("egate", "b.c"), bare]

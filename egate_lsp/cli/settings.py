@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from egate_lsp.config import Problem, read_user_file, resolve, user_file
+from egate_lsp.config import Problem, read_user_file, resolve, tiers_with, user_file
 from egate_lsp.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -36,26 +36,18 @@ def load(overrides: Sequence[str] = (), defaults: dict[str, Any] | None = None) 
     Raises:
         ConfigError: an override is wrong.
     """
-    table, problems = read_user_file()
-    own = defaults or {}
-    if isinstance(tiers := table.get("tiers"), list):
-        table = {**table, "tiers": [_tier_with(own, tier) for tier in tiers]}
+    own, (table, problems) = defaults or {}, read_user_file()
+    sources = [(f"user file {user_file()}", table), ("--set", table_of(overrides))]
+    if any(isinstance(given.get("tiers"), list) for _, given in sources):
+        sources = [(origin, tiers_with(own, given)) for origin, given in sources]
         own = {key: value for key, value in own.items() if key not in {"draft", "target"}}
-    settings, found = resolve([("command", own), (f"user file {user_file()}", table), ("--set", table_of(overrides))])
+    settings, found = resolve([("command", own), *sources])
     problems += found
     for problem in problems:
         if problem.origin == "--set":
             raise ConfigError(f"--set {problem.key}: {problem.message}.")
         click.echo(f"egate-lsp: {problem}; using the default", err=True)
     return settings
-
-
-def _tier_with(defaults: dict[str, Any], tier: Any) -> Any:
-    """A tier as the user wrote it, with the defaults for a model on this machine, or for one at an address."""
-    if not isinstance(tier, dict):
-        return tier
-    kind = "target" if {"base_url", "baseUrl", "preset"} & tier.keys() else "draft"
-    return {**defaults.get(kind, {}), **tier}
 
 
 def problems_of_user_file() -> list[Problem]:
