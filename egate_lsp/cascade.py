@@ -37,6 +37,7 @@ MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 UNWAITED_REASON = "the target's last answers came after the deadline: it is not waited for"
+OVERDUE_REASON = "the target has had longer than the deadline for another request: it is not waited for"
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,8 @@ class Policy:
         triggers: names of the enabled pattern triggers.
         patterns: the user's own.
         show_unsure: show the draft's line where the target is late: "always" or "never", or with "auto" where its last
-            answers were late too. Then, unless "never", it is not waited for.
+            answers were late too, or one is overdue and there is no other text. Then, unless "never", it is not waited
+            for.
         reading_ms, invoked_reading_ms: how long the draft may read a window that is new to it; 0: as long as it takes.
     """
 
@@ -70,11 +72,12 @@ class Policy:
 
 @dataclass(slots=True)
 class _InFlight:
-    """A request to the tiers behind the draft that is under way, and the hole it is for."""
+    """A request to the tiers behind the draft that is under way, the hole it is for, and when its answer is overdue."""
 
     place: Place
     path: str
     task: asyncio.Task[Answer]
+    due: float
 
 
 class _LineFeed:
@@ -391,8 +394,8 @@ class Cascade:
         gated = self._judge(run, line, known, told, adapt=bool(behind) and not run.unseen)
         if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
-        elif self._goes_unanswered(run, behind, line.text, gated.reasons):
-            settled = _drafted(gated, self.tiers[0], (*gated.reasons, UNWAITED_REASON))
+        elif why := self._goes_unanswered(run, behind, line.text, gated.reasons):
+            settled = _drafted(gated, self.tiers[0], (*gated.reasons, why))
         else:
             run.deferrals += 1
             answer = await self._ask(run, behind, line.text, gated.reasons)
@@ -471,16 +474,20 @@ class Cascade:
             run.add(line)
         return verdict is Admission.ADMIT
 
-    def _goes_unanswered(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> bool:
-        """The last answers were late, and none is kept for this line: who types goes on with the draft's. Now and then
-        one is asked for all the same."""
-        if run.invoked or self.policy.show_unsure == "never" or not self._punctuality.late:
-            return False
+    def _goes_unanswered(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> str:
+        """Why who types goes on with the draft's line: the last answers were late, or one is overdue and there is
+        nothing else to show, and none is kept for this line. Now and then one is asked for all the same. Empty: the
+        tiers are asked and waited for."""
+        now = time.monotonic()
+        # Where there is text before the line, nobody misses it yet.
+        overdue = not run.lines and any(now >= flight.due for flight in self._in_flight)
+        if run.invoked or self.policy.show_unsure == "never" or not (overdue or self._punctuality.late):
+            return ""
         if self._answers.find(run.place()) is not None:
-            return False
-        if self._punctuality.may_ask(time.monotonic()) and self._joinable(run.place())[0] is None:
+            return ""
+        if self._punctuality.may_ask(now) and self._joinable(run.place())[0] is None:
             self._launch(run, behind, hint, reasons)
-        return True
+        return UNWAITED_REASON if self._punctuality.late else OVERDUE_REASON
 
     async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> Answer | None:
         """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""
@@ -523,10 +530,11 @@ class Cascade:
 
         asking = rewrite_line(behind, here, index, hint=hint, reasons=reasons, assess=known)
         task = asyncio.create_task(asking, name="egate target")
-        flight = _InFlight(place, run.context.path, task)
+        asked_at = time.monotonic()
+        due = min(run.deadline, asked_at + policy.deadline_s)
+        flight = _InFlight(place, run.context.path, task, due)
         self._in_flight.append(flight)
         self.asked += 1
-        asked_at = time.monotonic()
         self._punctuality.asked(asked_at)
 
         def landed(finished: asyncio.Task[Answer]) -> None:

@@ -334,7 +334,8 @@ class Cascade(_Section):
     """Lines that are drafted ahead may be sent to the target too, though they may never be shown. It costs requests."""
     show_unsure: Literal["auto", "always", "never"] = "auto"
     """Show the draft's own line where the target is late, instead of ending the text before it; "auto": only where its
-    last two answers were late too. Then, unless "never", it is not waited for, and asked once in 30 s or by hand."""
+    last two answers were late too, or one is overdue and there is no other text. Then, unless "never", it is not
+    waited for, and asked once in 30 s or by hand."""
     pause_s: float = Field(30.0, gt=0, le=3600)
     """A target that fails is left alone for so long, then twice as long and so on, up to 5 min; or as it asks."""
 

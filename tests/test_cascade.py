@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from egate_lsp.cascade import Cascade, Policy
+from egate_lsp.cache import Place
+from egate_lsp.cascade import Cascade, Policy, _InFlight
 from egate_lsp.errors import EngineDied, TargetUnavailable
 from egate_lsp.escalate import Tier
 from egate_lsp.gate import Rule as GateRule
@@ -200,6 +202,41 @@ async def test_now_and_then_a_late_target_is_tried_and_waited_for_again_once_it_
     target.let.set()
     await asyncio.gather(*(flight.task for flight in subject._in_flight))
 
+    assert (await subject.complete(drawn("def f_2():║\n"))).lines[0].source is Source.TARGET
+
+
+async def test_an_answer_that_is_overdue_keeps_nobody_waiting_any_more() -> None:
+    target = Held()
+    subject = cascade(drafting(("a = 1", UNSURE), ("    b = 2", SURE)), target, policy=Policy(deadline_s=0.02))
+    first = await subject.complete(drawn("def f_1():║\n"))
+    assert (first.text, first.pending) == ("", True)
+
+    waited: list[bool] = []
+    subject.on_waiting = waited.append
+    for place in ("def f_1():║\n", "def f_1(): ║\n"):
+        shown = await subject.complete(drawn(place))
+        assert (shown.text, shown.pending) == ("a = 1\n    b = 2", False)
+        assert "longer than the deadline" in shown.lines[0].reasons[-1]
+    assert (waited, subject.asked, len(subject._in_flight)) == ([], 1, 1)
+
+    # Who asks by hand waits for the same answer.
+    by_hand = asyncio.create_task(subject.complete(drawn("def f_1():║\n"), invoked=True))
+    await asyncio.sleep(0)
+    target.let.set()
+    assert (await by_hand).lines[0].source is Source.TARGET
+    assert subject.asked == 1
+
+
+async def test_once_an_overdue_answer_has_come_the_target_is_waited_for_again() -> None:
+    target = Held()
+    subject = cascade(drafting(("a = 1", UNSURE)), target, policy=Policy(deadline_s=0.5))
+    running = asyncio.create_task(asyncio.sleep(0))
+    overdue = _InFlight(Place.of(drawn("def g():║\n")), "other.py", running, time.monotonic())  # type: ignore[arg-type]
+    subject._in_flight.append(overdue)
+    assert (await subject.complete(drawn("def f_1():║\n"))).text == "a = 1"
+
+    subject._in_flight.remove(overdue)
+    target.let.set()
     assert (await subject.complete(drawn("def f_2():║\n"))).lines[0].source is Source.TARGET
 
 
