@@ -37,7 +37,7 @@ MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 UNWAITED_REASON = "the target's last answers came after the deadline: it is not waited for"
-OVERDUE_REASON = "the target has had longer than the deadline for another request: it is not waited for"
+OVERDUE_REASON = "the target has had longer than the deadline for a request before: it is not waited for"
 
 
 @dataclass(frozen=True, slots=True)

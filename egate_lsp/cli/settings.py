@@ -36,7 +36,8 @@ def load(overrides: Sequence[str] = (), defaults: dict[str, Any] | None = None) 
     Raises:
         ConfigError: an override is wrong.
     """
-    own, (table, problems) = defaults or {}, read_user_file()
+    own = defaults or {}
+    table, problems = read_user_file()
     sources = [(f"user file {user_file()}", table), ("--set", table_of(overrides))]
     if any(isinstance(given.get("tiers"), list) for _, given in sources):
         sources = [(origin, tiers_with(own, given)) for origin, given in sources]
