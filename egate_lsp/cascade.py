@@ -27,6 +27,7 @@ from egate_lsp.values import Completion, CompletionLine, DraftLine, Shape, Sourc
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from egate_lsp.models import Model
     from egate_lsp.pace import Pace
     from egate_lsp.syntax import Checker
     from egate_lsp.triggers import Pattern
@@ -83,31 +84,37 @@ class _InFlight:
 class _LineFeed:
     """The draft's lines, produced ahead by a task of their own while the target is awaited."""
 
-    def __init__(self, lines: asyncio.Queue[DraftLine | Exception | None], pump: asyncio.Task[None]) -> None:
-        self._lines = lines
-        self._pump = pump
-
-    @classmethod
-    def start(
-        cls,
-        tier: Tier,
+    def __init__(
+        self,
+        model: Model,
         context: FimContext,
         written: Sequence[str],
         limits: Limits,
         wrote: Callable[[str], None],
-    ) -> _LineFeed:
-        lines: asyncio.Queue[DraftLine | Exception | None] = asyncio.Queue()
+    ) -> None:
+        self._lines: asyncio.Queue[DraftLine | Exception | None] = asyncio.Queue()
+        self._model = model
+        self._usage: dict[str, float] | None = None
+        self._pump = asyncio.create_task(self._fill(context, written, limits, wrote), name="egate draft")
 
-        async def pump() -> None:
-            try:
-                async for line in draft_lines(tier.model, context, written, limits, wrote):
-                    lines.put_nowait(line)
-            except Exception as error:  # handed to the reader, who raises it
-                lines.put_nowait(error)
-            else:
-                lines.put_nowait(None)
+    async def _fill(
+        self, context: FimContext, written: Sequence[str], limits: Limits, wrote: Callable[[str], None]
+    ) -> None:
+        try:
+            async for line in draft_lines(self._model, context, written, limits, wrote):
+                self._lines.put_nowait(line)
+        except Exception as error:  # handed to the reader, who raises it
+            self._lines.put_nowait(error)
+        else:
+            self._lines.put_nowait(None)
+        finally:
+            self._usage = self._model.usage()  # now: the next generation may be of another completion
 
-        return cls(lines, asyncio.create_task(pump(), name="egate draft"))
+    def usage(self) -> dict[str, float]:
+        """The model's counters of this draft, as far as it has come."""
+        if self._usage is not None:
+            return self._usage
+        return {} if self._model.remote else self._model.usage()  # a remote one tells them at its end
 
     async def next(self, timeout: float | None) -> DraftLine | None:
         """The next line; None at the end.
@@ -145,6 +152,7 @@ class _Run:
     requests: list[TierRequest] = field(default_factory=list)
     timing_ms: dict[str, float] = field(default_factory=dict)
     stats: dict[str, float] = field(default_factory=dict)
+    counting: Callable[[], dict[str, float]] = dict
     deferrals: int = 0
     repairs: int = 0
     finished: bool = False
@@ -170,9 +178,8 @@ class _Run:
         lines = assemble(self.lines, self.context)
         now = time.monotonic()
         timing_ms = self.timing_ms | {"merge": (now - merging) * 1000.0, "total": (now - self.started) * 1000.0}
-        return Completion(
-            lines, tuple(self.requests), timing_ms, pending, self.note, dict(self.stats), self.context.window
-        )
+        stats = _sum(self.stats, self.counting())
+        return Completion(lines, tuple(self.requests), timing_ms, pending, self.note, stats, self.context.window)
 
     def here(self) -> FimContext:
         """The hole after what is written."""
@@ -184,9 +191,9 @@ class _Run:
     def add_time(self, stage: str, since: float) -> None:
         self.timing_ms[stage] = self.timing_ms.get(stage, 0.0) + (time.monotonic() - since) * 1000.0
 
-    def add_stats(self, usage: dict[str, float]) -> None:
-        for key, value in usage.items():
-            self.stats[key] = self.stats.get(key, 0.0) + value
+    def count(self, usage: dict[str, float]) -> None:
+        """Counters of a generation that has ended; `counting` is of one that runs."""
+        self.stats, self.counting = _sum(self.stats, usage), dict
 
 
 class Cascade:
@@ -328,12 +335,13 @@ class Cascade:
             run.requests.append(request)
             return self._write(run, line)
         drafting = time.monotonic()
-        feed = _LineFeed.start(self.tiers[0], run.context, run.written, run.limits, run.wrote)
+        feed = _LineFeed(self.tiers[0].model, run.context, run.written, run.limits, run.wrote)
+        run.counting = feed.usage
         try:
             return await self._follow(run, feed, behind, drafting)
         finally:
             await feed.aclose()
-            run.add_stats(self.tiers[0].model.usage())
+            run.count(run.counting())
             run.add_time("draft", drafting)
 
     async def _follow(self, run: _Run, feed: _LineFeed, behind: Sequence[Tier], drafting: float) -> bool:
@@ -387,7 +395,7 @@ class Cascade:
             restart = True
             if feed is not None:
                 await feed.aclose()
-                run.add_stats(self.tiers[0].model.usage())
+            run.count(run.counting())
             if (found := await self._repaired(run, filled=filled)) is not None:
                 told = (f"drafted anew, because of the first draft: {known.faults[0]}",)
                 line, known = found
@@ -425,7 +433,7 @@ class Cascade:
         assert isinstance(model, Searcher)
         run.wait()
         try:
-            return await repaired(
+            found = await repaired(
                 model,
                 run.context,
                 run.written,
@@ -433,6 +441,8 @@ class Cascade:
                 run.limits,
                 max(run.deadline - repairing, MIN_REPAIR_S),
             )
+            run.count(model.usage())
+            return found
         except EgateError:
             return None
         finally:
@@ -583,6 +593,10 @@ class Cascade:
         await asyncio.gather(*flights, return_exceptions=True)
         for tier in self.tiers:
             await tier.model.aclose()
+
+
+def _sum(one: dict[str, float], other: dict[str, float]) -> dict[str, float]:
+    return one | {key: one.get(key, 0.0) + value for key, value in other.items()}
 
 
 def _remaining(answer: Answer, text: str) -> Answer:

@@ -49,8 +49,9 @@ class Metrics:
     draft_generated_tokens: int = 0
     draft_evaluated_tokens: int = 0
 
-    def add(self, completion: Completion) -> None:
-        """Count a completion that was returned."""
+    def add(self, completion: Completion, *, drafted: bool = True) -> None:
+        """Count a completion that was returned. `drafted`: its draft has ended; if not, the draft's counters are not
+        complete, and are left out."""
         self.completions += 1
         self.empty += not completion.lines
         self.lines += len(completion.lines)
@@ -62,6 +63,8 @@ class Metrics:
             self.requests_uncounted += request.outcome == "answered" and request.prompt_tokens is None
             self.target_prompt_tokens += request.prompt_tokens or 0
             self.target_completion_tokens += request.completion_tokens or 0
+        if not drafted:
+            return
         self.draft_generated_tokens += int(completion.stats.get("generated_tokens", 0))
         self.draft_evaluated_tokens += int(completion.stats.get("evaluated_tokens", 0))
 

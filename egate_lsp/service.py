@@ -261,7 +261,7 @@ class Service:
         completion = dataclasses.replace(whole, lines=rest_of(whole.lines, len(typed))) if typed else whole
         self._remember(document.path, _Pending(place, drafted.hole, whole, completion))
         self._feedback.shown(document.path, before, completion.text)
-        self._metrics.add(completion)
+        self._metrics.add(completion, drafted=answer.draft.done)
         self._plan(document, completion)
         for file, pace in self._paces:
             file.keep(pace)

@@ -17,7 +17,7 @@ from egate_lsp.escalate import Tier
 from egate_lsp.gate import Rule as GateRule
 from egate_lsp.models.scripted import Rule, ScriptedModel
 from egate_lsp.pace import Pace
-from egate_lsp.values import Source
+from egate_lsp.values import Completion, Source
 from tests.conftest import drawn
 
 NEVER, ALWAYS = GateRule("max", math.inf), GateRule("max", 0.0)
@@ -277,6 +277,16 @@ async def test_a_lying_target_costs_at_most_the_deferred_line(lie: str) -> None:
 
     assert completion.lines[0].text == "a = 1"
     assert len(completion.lines) <= 2
+
+
+async def test_what_is_shown_of_a_draft_under_way_has_its_counters() -> None:
+    parts: list[Completion] = []
+    draft = drafting(("sure = 1", SURE), ("    also = 2", SURE))
+    whole = await cascade(draft, None).complete(drawn(DOCUMENT), settled=parts.append)
+
+    assert [len(part.lines) for part in parts] == [1, 2]
+    assert 0 < parts[0].stats["generated_tokens"] <= parts[1].stats["generated_tokens"]
+    assert parts[1].stats["generated_tokens"] <= whole.stats["generated_tokens"] == draft.usage()["generated_tokens"]
 
 
 async def test_a_crashed_draft_raises() -> None:

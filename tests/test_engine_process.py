@@ -40,7 +40,7 @@ for line in sys.stdin:
     elif op == "generate":
         tired = "tired" in prefix
         say(event="progress", job=job, done=0, total=1)
-        say(event="token", job=job, piece="one", entropy=0.5, logprob=-0.5, margin=0.1)
+        say(event="token", job=job, piece="one", entropy=0.5, logprob=-0.5, margin=0.1, usage={"evaluated_tokens": 7})
         if "crash" in prefix:
             sys.stderr.write("GGML_ASSERT failed\\\\n"); sys.stderr.flush(); os._exit(6)
         if "refuse" in prefix:
@@ -394,6 +394,20 @@ async def test_all_that_is_computed_is_counted_once(make) -> None:
     await text_of(engine)  # waits until the cancelled one has ended
 
     assert engine.totals == {"jobs": 5.0, "evaluated_tokens": 9.0, "generated_tokens": 2.0 + 1.0 + 2.0}
+    await engine.aclose()
+
+
+async def test_what_the_prompt_took_is_known_from_the_first_token_on(make) -> None:
+    engine = make()
+    await text_of(engine)
+    stream = engine.generate(FimContext("endless", ""), Limits())
+    await anext(stream)
+    while_it_runs = engine.usage()
+    await stream.aclose()
+    await text_of(engine)
+
+    assert while_it_runs == {"evaluated_tokens": 7}
+    assert engine.usage() == {"generated_tokens": 2}
     await engine.aclose()
 
 

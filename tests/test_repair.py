@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import math
 
+import pytest
+
 from egate_lsp.cascade import Cascade, Policy
 from egate_lsp.errors import EngineDied
 from egate_lsp.escalate import Tier
@@ -68,6 +70,28 @@ async def test_the_likeliest_sound_draft_takes_the_place_of_a_faulty_line() -> N
     assert line.signals["repaired"] == 1.0
     assert line.verdict is Verdict.KEEP
     assert completion.requests == ()
+
+
+class Counting(Searching):
+    """One that counts the tokens of its searches as engines do."""
+
+    async def candidates(self, *asked, **more) -> list[list[Token]]:
+        self._generated = 40
+        return await super().candidates(*asked, **more)
+
+
+@pytest.mark.parametrize("document", [DOCUMENT, BLOCK])
+async def test_a_repair_and_the_draft_before_it_are_both_counted(document: str) -> None:
+    """Once each, also where the fault is found when the draft has ended."""
+    first = Rule("", (("m(", 0.1), ("valeus)", 0.1), ("\n", 0.1)))
+    block = Rule("    ", (("total = ", 0.1), ("valeus", 0.1), ("\n", 0.1)))
+    model = Counting(
+        [block if document == BLOCK else first], [tokens("total = values" if document == BLOCK else "m(values)")]
+    )
+    completion = await complete(model, document)
+
+    assert completion.lines[0].signals["repaired"] == 1.0
+    assert completion.stats["generated_tokens"] == 3 + 40
 
 
 async def test_a_sound_line_is_not_searched_for_and_a_hopeless_one_stays() -> None:

@@ -144,7 +144,7 @@ class EgateTool:
         tokens = _tokens(told)
         answer.reused = bool(told) and timing.keys().isdisjoint({"draft", "draft_first_line"})
         answer.head_start_ms = timing.get("head_start", 0.0)
-        answer.evaluated = stats.get("evaluated_tokens", 1.0)  # not told of a reply that came before its draft's end
+        answer.evaluated = stats.get("evaluated_tokens", 1.0)  # not told by a draft at an address
         answer.decoded = 0.0 if answer.reused else float(tokens)
         if new:
             self._shown_tokens += tokens

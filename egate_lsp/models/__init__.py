@@ -92,8 +92,8 @@ class Model(Protocol):
         ...
 
     def usage(self) -> dict[str, float]:
-        """Counters of the last finished or aborted generation, e.g. prompt_tokens, evaluated_tokens,
-        generated_tokens, known_tokens, prompt_ms, decode_ms; empty if unknown."""
+        """Counters of the last generation, e.g. prompt_tokens, evaluated_tokens, generated_tokens, known_tokens,
+        prompt_ms, decode_ms; empty if unknown. While it runs, a local model may tell those of its prompt."""
         ...
 
     async def aclose(self) -> None:

@@ -288,6 +288,8 @@ class EngineProcess:
         job = self._jobs
         vocabulary = self.info["vocabulary"]
         self._report("working")
+        if limits.max_tokens:
+            self._usage = {}  # what is read ahead is not part of a generation
         child.messages(job)
         child.send(
             op="generate",
@@ -304,6 +306,8 @@ class EngineProcess:
             while True:
                 event = await self._next_event(child, job)
                 if event["event"] == "token":
+                    if "usage" in event and limits.max_tokens:
+                        self._usage = _numbers(event["usage"])
                     piece = event["piece"].encode("latin-1")
                     top = tuple(event.get("top", ()))
                     token = Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary, top)
@@ -420,9 +424,8 @@ class EngineProcess:
         self.totals["jobs"] += 1
         self.totals["evaluated_tokens"] += usage.get("evaluated_tokens", 0.0)
         self.totals["generated_tokens"] += usage.get("generated_tokens", 0.0) - usage.get("known_tokens", 0.0)
-        if not limits.max_tokens:
-            return  # what is read ahead is not part of a generation
-        self._usage = {key: value for key, value in usage.items() if isinstance(value, int | float)}
+        if limits.max_tokens:
+            self._usage = _numbers(usage)
 
     async def _died(self, child: _Child) -> None:
         self._deaths += 1
@@ -465,6 +468,10 @@ class EngineProcess:
 
 
 _MEMORY_HINT = "If memory is short, choose a smaller draft.model or lower draft.context_tokens."
+
+
+def _numbers(usage: dict[str, Any]) -> dict[str, float]:
+    return {key: value for key, value in usage.items() if isinstance(value, int | float)}
 
 
 def default_threads() -> int:

@@ -104,6 +104,7 @@ class Worker:
             if cancelled:
                 raise CancelledJob
             wanted = Job(**{key: value for key, value in message.items() if key not in {"op", "job"}})
+            first = True
             for token in engine.generate(
                 wanted, lambda done, total: self._send(event="progress", job=job, done=done, total=total)
             ):
@@ -116,7 +117,9 @@ class Worker:
                     margin=token.margin,
                     **({"branch": token.branch} if token.branch else {}),
                     **({"top": token.top} if token.top else {}),
+                    **({"usage": asdict(engine.usage)} if first else {}),  # of the prompt, for whoever is shown a part
                 )
+                first = False
         except CancelledJob:
             engine.usage.stop = "cancelled"
         except EgateError as error:
