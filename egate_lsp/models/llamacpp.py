@@ -50,6 +50,9 @@ SPEED_MEMORY = 0.7  # of a measured speed in the average
 MEASURED_TOKENS = 24  # the least that a speed is taken from
 READ_BATCH = 64  # tokens read ahead at once: what is lost when a job comes in between is little
 WARM_UP_TOKENS = 64
+# Tokens of a spelling that are guessed at once. Fewer save less than a wrong guess costs: a batch of two takes as long
+# as two of one.
+LEAST_SPELLED = 2
 # A token decoded in a batch with guesses must come out as it does alone, up to this difference of a logit.
 SAME_LOGITS = 1e-3
 CELLS = 256  # llama.cpp looks through the cache by multiples of so many cells
@@ -135,7 +138,8 @@ class Usage:
         reused_tokens: prompt tokens found in the KV cache.
         unread_tokens: prompt tokens of the whole window that a shorter one left out, for lack of time.
         guessed_tokens, right_tokens: see `lookup`; how many were guessed, and how many of those were written.
-        known_tokens: those of `generated_tokens` behind which the logits were known from the draft before.
+        known_tokens: those of `generated_tokens` behind which the logits were known, from the draft before or because
+            they were guessed and read with the prompt.
         decodes: batches that were decoded for the draft, each a step of the model.
     """
 
@@ -224,7 +228,9 @@ class LlamaCppEngine:
         prompt = self._affordable(kept, job)
         usage.prompt_tokens = len(prompt)
         started = time.perf_counter()
-        sequence = self._evaluate(prompt, progress, job)
+        sequence = self._evaluate(
+            prompt, progress, job, self._spelling(job.prefix[len(kept) :] if job.max_tokens else "")
+        )
         usage.prompt_ms = (time.perf_counter() - started) * 1000.0
         if not job.max_tokens:
             return
@@ -276,6 +282,13 @@ class LlamaCppEngine:
         if job.branches:
             yield from self._branch(job, sequence, len(prompt), steps, shown)
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
+
+    def _spelling(self, text: str) -> list[int]:
+        """The tokens that probably spell what was taken back from the prompt, but for the last, which often is the
+        beginning of a longer one. They are read with the prompt; the draft still takes the likeliest that can stand at
+        each place, and these only save it a step where they are that."""
+        tokens = self._tokenize(text)[:-1]
+        return tokens if len(tokens) >= LEAST_SPELLED and self._trail.keeps else []
 
     def _logits_behind(self, sequence: int, held: int, row: int) -> Logits:
         """Those that follow the first `held` tokens of a sequence, of which `row` of the last batch is the last unless
@@ -360,7 +373,7 @@ class LlamaCppEngine:
     def _timed(self, tokens: Sequence[int], sequence: int) -> None:
         """Decode, with the logits of every row."""
         started = time.perf_counter()
-        self._decode(tokens, sequence, all_rows=True)
+        self._decode(tokens, sequence, rows=len(tokens))
         self._odds.took(len(tokens), time.perf_counter() - started)
 
     def _withdraw(self, sequence: int, count: int) -> None:
@@ -521,8 +534,11 @@ class LlamaCppEngine:
                 return tail[index + 1 :]
         return tail
 
-    def _evaluate(self, prompt: Sequence[int], progress: Callable[[int, int], None], job: Job) -> int:
-        """Bring the prompt into the KV cache; the sequence that holds it."""
+    def _evaluate(
+        self, prompt: Sequence[int], progress: Callable[[int, int], None], job: Job, spelling: Sequence[int] = ()
+    ) -> int:
+        """Bring the prompt into the KV cache; the sequence that holds it. Where a part of it is read, so are the first
+        tokens of the draft, as far as they are guessed."""
         if not self.settings.reuse:
             llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
             self._slots.clear()
@@ -553,11 +569,15 @@ class LlamaCppEngine:
         for start in range(common, len(prompt), size):
             progress(start - common, len(prompt) - common)
             chunk = prompt[start : start + size]
-            self._decode(chunk, sequence)
+            if start + size >= len(prompt) and len(chunk) + len(spelling) <= self.settings.batch_tokens:
+                chunk = [*chunk, *spelling]
+            self._decode(chunk, sequence, rows=start + len(chunk) - len(prompt) + 1)
             self.usage.evaluated_tokens += len(chunk)
-        self._measure_speed(len(prompt) - common, time.perf_counter() - started)
+        held = len(self._slots[sequence])
         if common < len(prompt):
-            self._trail.put(len(prompt), self.logits())
+            self._measure_speed(held - common, time.perf_counter() - started)
+            for behind in range(len(prompt), held + 1):
+                self._trail.put(behind, self.logits(behind - held - 1))
         return sequence
 
     def _is_evaluated(self, prompt: Sequence[int], sequence: int) -> bool:
@@ -576,10 +596,11 @@ class LlamaCppEngine:
         speed = tokens / seconds
         self._speed = speed if self._speed is None else SPEED_MEMORY * self._speed + (1.0 - SPEED_MEMORY) * speed
 
-    def _decode(self, tokens: Sequence[int], sequence: int, *, all_rows: bool = False) -> None:
+    def _decode(self, tokens: Sequence[int], sequence: int, *, rows: int = 1) -> None:
+        """Read tokens behind those of a sequence, with the logits of the last `rows`, at least one."""
         cached = self._slots[sequence]
         entries = [(sequence, token, len(cached) + index) for index, token in enumerate(tokens)]
-        self._fill(entries, outputs=range(0 if all_rows else len(tokens) - 1, len(tokens)))
+        self._fill(entries, outputs=range(len(tokens) - max(rows, 1), len(tokens)))
         result = llama.llama_decode(self._context, self._batch)
         if result == 0:
             cached.extend(tokens)

@@ -26,6 +26,11 @@ class Trail:
         self._row: dict[int, int] = {}
         self._sequence = -1
 
+    @property
+    def keeps(self) -> bool:
+        """Whether anything put here can be got again."""
+        return len(self._rows) > 0
+
     def begin(self, sequence: int, least: int, most: int) -> None:
         """From now on it is of this sequence; what follows fewer than `least` or more than `most` of its tokens, and
         all of another, is forgotten."""

@@ -86,6 +86,34 @@ async def test_entropy_agrees_with_a_float64_softmax_over_the_raw_logits() -> No
     llama.llama_model_free(model)
 
 
+@pytest.mark.parametrize(
+    ("typed", "guessed", "right"),
+    [
+        ("the_value_of_the_function_th", True, True),
+        ("the_value_of_the_function_which_was_called_before_the_oth", True, True),
+        ("va", False, False),
+        ("zqxj_kkw_vvq", True, False),  # no model writes this: what is guessed is taken out again where it is wrong
+    ],
+)
+async def test_a_long_name_that_was_begun_is_read_with_the_prompt_and_gives_the_same_text(
+    typed, guessed, right
+) -> None:
+    hole = FimContext(
+        "def f(a):\n    the_value_of_the_function_that_was_called = a\n    return " + typed, "\n\n\nf(1)\n"
+    )
+    found = {}
+    for reuse in (True, False):  # where nothing is kept, nothing is guessed
+        async with engine(reuse=reuse) as subject:
+            found[reuse] = [token.piece async for token in subject.generate(hole, Limits(24, 1))], subject.usage()
+    (text, with_guess), (plain_text, plain) = found[True], found[False]
+
+    assert text == plain_text
+    assert with_guess["generated_tokens"] == plain["generated_tokens"]
+    assert (with_guess["evaluated_tokens"] > plain["evaluated_tokens"]) == guessed
+    assert with_guess["decodes"] == plain["decodes"] - with_guess["known_tokens"]
+    assert (with_guess["known_tokens"] > 0) == right
+
+
 async def test_what_was_typed_is_the_only_new_prompt() -> None:
     async with engine() as subject:
         await text_of(subject, LONG[:3000] + "def add(a, b):\n    re", "\n\nprint(add(1, 2))\n", max_lines=1)
