@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from egate_lsp.models.llamacpp import LlamaCppEngine
 
+HELD_BACK_S = 0.05  # for so long tokens of a line that goes on are not sent
+
 
 class Worker:
     """Runs jobs one after the other; a reader thread sees cancellations while llama.cpp computes."""
@@ -53,9 +55,10 @@ class Worker:
         # The server is gone. The main thread may be deep in llama.cpp: nothing is worth waiting for.
         os._exit(0)
 
-    def _send(self, **message: Any) -> None:
+    def _send(self, *, at_once: bool = True, **message: Any) -> None:
         self._outgoing.write(json.dumps(message, ensure_ascii=True).encode() + b"\n")
-        self._outgoing.flush()
+        if at_once:
+            self._outgoing.flush()
 
     def _load(self, message: dict[str, Any]) -> None:
         # Here, not at the top: the process must read its first message before the slow import.
@@ -104,11 +107,16 @@ class Worker:
             if cancelled:
                 raise CancelledJob
             wanted = Job(**{key: value for key, value in message.items() if key not in {"op", "job"}})
-            first = True
+            first, sent = True, 0.0
             for token in engine.generate(
                 wanted, lambda done, total: self._send(event="progress", job=job, done=done, total=total)
             ):
+                # The server reads on one of the cores that the next token is computed on: it is not woken for each.
+                now = time.monotonic()
+                at_once = b"\n" in token.piece or now - sent >= HELD_BACK_S
+                sent = now if at_once else sent
                 self._send(
+                    at_once=at_once,
                     event="token",
                     job=job,
                     piece=token.piece.decode("latin-1"),
