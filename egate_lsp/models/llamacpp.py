@@ -53,6 +53,8 @@ WARM_UP_TOKENS = 64
 # Tokens of a spelling that are guessed at once. Fewer save less than a wrong guess costs: a batch of two takes as long
 # as two of one.
 LEAST_SPELLED = 2
+MOST_SPELLED = 8  # a wrong guess costs no more than three or four tokens one by one
+MOST_SPELLINGS = 2  # guesses after the first, in one draft
 # A token decoded in a batch with guesses must come out as it does alone, up to this difference of a logit.
 SAME_LOGITS = 1e-3
 CELLS = 256  # llama.cpp looks through the cache by multiples of so many cells
@@ -241,7 +243,7 @@ class LlamaCppEngine:
         logprob = 0.0
         guesses = self._guesses(prompt, job)
         row = -1
-        retracing = True
+        retracing, spellings = True, 0
         while True:
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
             if self._cancel[0] != b"\x00":
@@ -274,6 +276,17 @@ class LlamaCppEngine:
                 usage.known_tokens += 1
                 if guesses is not None:
                     guesses.confirm(token)
+            elif spellings < MOST_SPELLINGS and (spelling := self._spelling(forced.decode("utf-8", "replace"))):
+                # Another token than was guessed: behind it the rest of the name is guessed once more.
+                spellings += 1
+                retracing, row = True, 0
+                self._decode([token, *spelling], sequence, rows=1 + len(spelling))
+                usage.decodes += 1
+                usage.evaluated_tokens += len(spelling)
+                for index in range(1 + len(spelling)):
+                    self._trail.put(held + 1 + index, self.logits(index))
+                if guesses is not None:
+                    guesses.confirm(token)
             elif guesses is None:
                 self._decode([token], sequence)
                 usage.decodes += 1
@@ -287,7 +300,7 @@ class LlamaCppEngine:
         """The tokens that probably spell what was taken back from the prompt, but for the last, which often is the
         beginning of a longer one. They are read with the prompt; the draft still takes the likeliest that can stand at
         each place, and these only save it a step where they are that."""
-        tokens = self._tokenize(text)[:-1]
+        tokens = self._tokenize(text)[:-1][:MOST_SPELLED]
         return tokens if len(tokens) >= LEAST_SPELLED and self._trail.keeps else []
 
     def _logits_behind(self, sequence: int, held: int, row: int) -> Logits:

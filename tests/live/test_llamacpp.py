@@ -87,17 +87,15 @@ async def test_entropy_agrees_with_a_float64_softmax_over_the_raw_logits() -> No
 
 
 @pytest.mark.parametrize(
-    ("typed", "guessed", "right"),
+    ("typed", "guessed"),
     [
-        ("the_value_of_the_function_th", True, True),
-        ("the_value_of_the_function_which_was_called_before_the_oth", True, True),
-        ("va", False, False),
-        ("zqxj_kkw_vvq", True, False),  # no model writes this: what is guessed is taken out again where it is wrong
+        ("the_value_of_the_function_th", True),
+        ("the_value_of_the_function_which_was_called_before_the_oth", True),
+        ("va", False),
+        ("zqxj_kkw_vvq", True),  # where the guess is wrong it is taken out, and what is left is guessed anew
     ],
 )
-async def test_a_long_name_that_was_begun_is_read_with_the_prompt_and_gives_the_same_text(
-    typed, guessed, right
-) -> None:
+async def test_a_long_name_that_was_begun_is_read_with_the_prompt_and_gives_the_same_text(typed, guessed) -> None:
     hole = FimContext(
         "def f(a):\n    the_value_of_the_function_that_was_called = a\n    return " + typed, "\n\n\nf(1)\n"
     )
@@ -110,8 +108,8 @@ async def test_a_long_name_that_was_begun_is_read_with_the_prompt_and_gives_the_
     assert text == plain_text
     assert with_guess["generated_tokens"] == plain["generated_tokens"]
     assert (with_guess["evaluated_tokens"] > plain["evaluated_tokens"]) == guessed
-    assert with_guess["decodes"] == plain["decodes"] - with_guess["known_tokens"]
-    assert (with_guess["known_tokens"] > 0) == right
+    assert with_guess["decodes"] == plain["decodes"] - with_guess["known_tokens"] > 0
+    assert (with_guess["known_tokens"] > 0) == guessed
 
 
 async def test_what_was_typed_is_the_only_new_prompt() -> None:
