@@ -64,8 +64,9 @@ async def measure(path: Path, draft: Draft, *, tokens: int = 64, rounds: int = 1
         env=environment,
         text=True,
     )
-    ours = EngineProcess("ours", path, draft.model_copy(update={"threads": threads}), marks=QWEN,
-                         order=FimOrder.PREFIX_ONLY)  # fmt: skip
+    # Each round asks for the same text, of which nothing may be known from the round before.
+    alone = draft.model_copy(update={"threads": threads, "reuse": False})
+    ours = EngineProcess("ours", path, alone, marks=QWEN, order=FimOrder.PREFIX_ONLY)
     bare_ms: list[float] = []
     ours_ms: list[float] = []
     same = True
