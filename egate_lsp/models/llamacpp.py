@@ -230,9 +230,7 @@ class LlamaCppEngine:
         prompt = self._affordable(kept, job)
         usage.prompt_tokens = len(prompt)
         started = time.perf_counter()
-        sequence = self._evaluate(
-            prompt, progress, job, self._spelling(job.prefix[len(kept) :] if job.max_tokens else "")
-        )
+        sequence = self._evaluate(prompt, progress, job, self._spelling(forced) if job.max_tokens else ())
         usage.prompt_ms = (time.perf_counter() - started) * 1000.0
         if not job.max_tokens:
             return
@@ -276,15 +274,14 @@ class LlamaCppEngine:
                 usage.known_tokens += 1
                 if guesses is not None:
                     guesses.confirm(token)
-            elif spellings < MOST_SPELLINGS and (spelling := self._spelling(forced.decode("utf-8", "replace"))):
+            elif spellings < MOST_SPELLINGS and (spelling := self._spelling(forced)):
                 # Another token than was guessed: behind it the rest of the name is guessed once more.
                 spellings += 1
                 retracing, row = True, 0
                 self._decode([token, *spelling], sequence, rows=1 + len(spelling))
                 usage.decodes += 1
                 usage.evaluated_tokens += len(spelling)
-                for index in range(1 + len(spelling)):
-                    self._trail.put(held + 1 + index, self.logits(index))
+                self._keep_rows(sequence, 1 + len(spelling))
                 if guesses is not None:
                     guesses.confirm(token)
             elif guesses is None:
@@ -296,12 +293,18 @@ class LlamaCppEngine:
             yield from self._branch(job, sequence, len(prompt), steps, shown)
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
 
-    def _spelling(self, text: str) -> list[int]:
+    def _spelling(self, forced: bytes) -> list[int]:
         """The tokens that probably spell what was taken back from the prompt, but for the last, which often is the
         beginning of a longer one. They are read with the prompt; the draft still takes the likeliest that can stand at
         each place, and these only save it a step where they are that."""
-        tokens = self._tokenize(text)[:-1][:MOST_SPELLED]
+        tokens = self._tokenize(forced.decode("utf-8", "replace"))[:-1][:MOST_SPELLED]
         return tokens if len(tokens) >= LEAST_SPELLED and self._trail.keeps else []
+
+    def _keep_rows(self, sequence: int, rows: int) -> None:
+        """Remember the logits of the last `rows` of the batch that a sequence was read with."""
+        held = len(self._slots[sequence])
+        for behind in range(held - rows + 1, held + 1):
+            self._trail.put(behind, self.logits(behind - held - 1))
 
     def _logits_behind(self, sequence: int, held: int, row: int) -> Logits:
         """Those that follow the first `held` tokens of a sequence, of which `row` of the last batch is the last unless
@@ -589,8 +592,7 @@ class LlamaCppEngine:
         held = len(self._slots[sequence])
         if common < len(prompt):
             self._measure_speed(held - common, time.perf_counter() - started)
-            for behind in range(len(prompt), held + 1):
-                self._trail.put(behind, self.logits(behind - held - 1))
+            self._keep_rows(sequence, held - len(prompt) + 1)
         return sequence
 
     def _is_evaluated(self, prompt: Sequence[int], sequence: int) -> bool:
