@@ -125,7 +125,7 @@ class Worker:
                     margin=token.margin,
                     **({"branch": token.branch} if token.branch else {}),
                     **({"top": token.top} if token.top else {}),
-                    **({"usage": asdict(engine.usage)} if first else {}),  # of the prompt, for whoever is shown a part
+                    **({"usage": engine.usage.of_prompt()} if first else {}),  # for whoever is shown a part
                 )
                 first = False
         except CancelledJob:

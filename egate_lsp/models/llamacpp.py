@@ -158,6 +158,11 @@ class Usage:
     decode_ms: float = 0.0
     stop: str = ""
 
+    def of_prompt(self) -> dict[str, float]:
+        """What reading the prompt took."""
+        names = ("prompt_tokens", "reused_tokens", "evaluated_tokens", "unread_tokens", "prompt_ms")
+        return {name: getattr(self, name) for name in names}
+
 
 class CancelledJob(Exception):
     """The job was cancelled while llama.cpp computed."""

@@ -112,6 +112,20 @@ async def test_a_long_name_that_was_begun_is_read_with_the_prompt_and_gives_the_
     assert (with_guess["known_tokens"] > 0) == guessed
 
 
+async def test_a_draft_that_has_begun_tells_what_its_prompt_took_and_nothing_of_itself() -> None:
+    async with engine() as subject:
+        stream = subject.generate(FimContext("def add(a, b):\n    return ", "\n"), Limits(24, 8))
+        await anext(stream)
+        while_it_runs = subject.usage()
+        async for _ in stream:
+            pass
+        whole = subject.usage()
+
+    assert while_it_runs.keys() == {"prompt_tokens", "reused_tokens", "evaluated_tokens", "unread_tokens", "prompt_ms"}
+    assert while_it_runs["evaluated_tokens"] > 5
+    assert while_it_runs.items() <= whole.items()
+
+
 async def test_what_was_typed_is_the_only_new_prompt() -> None:
     async with engine() as subject:
         await text_of(subject, LONG[:3000] + "def add(a, b):\n    re", "\n\nprint(add(1, 2))\n", max_lines=1)
