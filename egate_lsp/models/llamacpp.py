@@ -27,7 +27,10 @@ from egate_lsp.models.trail import Trail
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from numpy.typing import NDArray
+
     from egate_lsp.models.entropy import Logits
+    from egate_lsp.models.slots import Choice
 
 KV_TYPES = {"f16": llama.GGML_TYPE_F16, "q8_0": llama.GGML_TYPE_Q8_0, "q4_0": llama.GGML_TYPE_Q4_0}
 ABORTED = 2  # llama_decode: aborted by the callback; finished micro-batches stay in the KV cache
@@ -36,9 +39,10 @@ NO_SLOT = 1
 MICRO_BATCH = 128
 SPARE = 16  # tokens kept free in the context for marks
 MAX_BRANCHES = 7
-# Sequences of the KV cache: those of prompts, then those of branches.
-PROMPTS = 4
-FIRST_BRANCH = PROMPTS
+PROMPTS = 4  # that are kept
+# Sequences of the KV cache: the prompt in use, then those of branches.
+PROMPT = 0
+FIRST_BRANCH = PROMPT + 1
 # A branch may leave at any of this many likeliest tokens of a position.
 BRANCH_CHOICES = 4
 MAX_SUFFIX_SHARE = 0.25  # of the context, where prompt and answer do not fit together
@@ -58,6 +62,7 @@ MOST_SPELLINGS = 2  # guesses after the first, in one draft
 # A token decoded in a batch with guesses must come out as it does alone, up to this difference of a logit.
 SAME_LOGITS = 1e-3
 CELLS = 256  # llama.cpp looks through the cache by multiples of so many cells
+LARGEST_SPARE = 2  # times what is to be kept: a larger buffer is given back
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,6 +201,8 @@ class LlamaCppEngine:
         # The state of a recurrent model is one piece, of which no part can be copied.
         recurrent = llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
         self._slots = Slots(1 if recurrent else PROMPTS)
+        self._current = 0  # the slot whose tokens are in the KV cache
+        self._parked = _Parked(self._context)
         # Nor can a recurrent state go back to where a draft began.
         self._trail = Trail(self.vocabulary) if settings.reuse and not recurrent else Trail(self.vocabulary, most=0)
         self._speed: float | None = None  # prompt tokens a second, as measured
@@ -204,7 +211,6 @@ class LlamaCppEngine:
         self._guessing = settings.lookup and not recurrent and settings.batch_tokens > lookup.MAX_GUESS
         self._odds = lookup.Odds()
         self._same: dict[int, bool] = {}
-        self._most_held = 0
         self._recent: deque[list[int]] = deque(maxlen=lookup.RECENT_DRAFTS)
         self.usage = Usage()
 
@@ -235,7 +241,7 @@ class LlamaCppEngine:
         prompt = self._affordable(kept, job)
         usage.prompt_tokens = len(prompt)
         started = time.perf_counter()
-        sequence = self._evaluate(prompt, progress, job, self._spelling(forced) if job.max_tokens else ())
+        self._evaluate(prompt, progress, job, self._spelling(forced) if job.max_tokens else ())
         usage.prompt_ms = (time.perf_counter() - started) * 1000.0
         if not job.max_tokens:
             return
@@ -252,7 +258,7 @@ class LlamaCppEngine:
             if self._cancel[0] != b"\x00":
                 raise CancelledJob
             held = len(prompt) + usage.generated_tokens
-            token, stats, logits = self._next(forced, self._logits_behind(sequence, held, row))
+            token, stats, logits = self._next(forced, self._logits_behind(held, row))
             if token is None:
                 usage.stop = "unspellable"
                 return
@@ -275,7 +281,7 @@ class LlamaCppEngine:
             if lines >= job.max_lines:
                 usage.stop = "max_lines"
                 break
-            if retracing and (retracing := self._retraces(sequence, held, token)):
+            if retracing and (retracing := self._retraces(held, token)):
                 usage.known_tokens += 1
                 if guesses is not None:
                     guesses.confirm(token)
@@ -283,19 +289,19 @@ class LlamaCppEngine:
                 # Another token than was guessed: behind it the rest of the name is guessed once more.
                 spellings += 1
                 retracing, row = True, 0
-                self._decode([token, *spelling], sequence, rows=1 + len(spelling))
+                self._decode([token, *spelling], rows=1 + len(spelling))
                 usage.decodes += 1
                 usage.evaluated_tokens += len(spelling)
-                self._keep_rows(sequence, 1 + len(spelling))
+                self._keep_rows(1 + len(spelling))
                 if guesses is not None:
                     guesses.confirm(token)
             elif guesses is None:
-                self._decode([token], sequence)
+                self._decode([token])
                 usage.decodes += 1
             else:
-                row = self._advance(guesses, token, sequence, job, lines, spelling=bool(forced))
+                row = self._advance(guesses, token, job, lines, spelling=bool(forced))
         if job.branches:
-            yield from self._branch(job, sequence, len(prompt), steps, shown)
+            yield from self._branch(job, len(prompt), steps, shown)
             usage.decode_ms = (time.perf_counter() - started) * 1000.0
 
     def _spelling(self, forced: bytes) -> list[int]:
@@ -305,29 +311,34 @@ class LlamaCppEngine:
         tokens = self._tokenize(forced.decode("utf-8", "replace"))[:-1][:MOST_SPELLED]
         return tokens if len(tokens) >= LEAST_SPELLED and self._trail.keeps else []
 
-    def _keep_rows(self, sequence: int, rows: int) -> None:
-        """Remember the logits of the last `rows` of the batch that a sequence was read with."""
-        held = len(self._slots[sequence])
+    @property
+    def _held(self) -> list[int]:
+        """The tokens of the prompt in use, and of the draft behind it."""
+        return self._slots[self._current]
+
+    def _keep_rows(self, rows: int) -> None:
+        """Remember the logits of the last `rows` of the batch that was read last."""
+        held = len(self._held)
         for behind in range(held - rows + 1, held + 1):
             self._trail.put(behind, self.logits(behind - held - 1))
 
-    def _logits_behind(self, sequence: int, held: int, row: int) -> Logits:
-        """Those that follow the first `held` tokens of a sequence, of which `row` of the last batch is the last unless
-        they are known already."""
-        if (known := self._trail.get(sequence, held)) is not None:
+    def _logits_behind(self, held: int, row: int) -> Logits:
+        """Those that follow the first `held` tokens, of which `row` of the last batch is the last unless they are known
+        already."""
+        if (known := self._trail.get(self._current, held)) is not None:
             return known
         logits = self.logits(row)
         self._trail.put(held, logits)
         return logits
 
-    def _retraces(self, sequence: int, held: int, token: int) -> bool:
-        """Whether `token` follows the first `held` of the sequence already, and what comes behind it is known. If not,
-        what stood there is taken out."""
-        cached = self._slots[sequence]
+    def _retraces(self, held: int, token: int) -> bool:
+        """Whether `token` follows the first `held` already, and what comes behind it is known. If not, what stood there
+        is taken out."""
+        cached = self._held
         if held < len(cached):
-            if cached[held] == token and self._trail.get(sequence, held + 1) is not None:
+            if cached[held] == token and self._trail.get(self._current, held + 1) is not None:
                 return True
-            self._withdraw(sequence, len(cached) - held)
+            self._withdraw(len(cached) - held)
         return False
 
     def _generated(
@@ -351,26 +362,24 @@ class LlamaCppEngine:
             return None
         return lookup.Guesses(self._odds, self._recent, prompt, job.max_tokens)
 
-    def _advance(
-        self, guesses: lookup.Guesses, token: int, sequence: int, job: Job, lines: int, *, spelling: bool
-    ) -> int:
+    def _advance(self, guesses: lookup.Guesses, token: int, job: Job, lines: int, *, spelling: bool) -> int:
         """The row of the logits after `token`: one that was decoded as a guess, or of a new batch."""
         usage = self.usage
         if guesses.confirm(token):
             usage.right_tokens += 1
             return guesses.row
         if wrong := guesses.withdraw():
-            self._withdraw(sequence, wrong)
+            self._withdraw(wrong)
         guess = [] if spelling else self._useful(guesses.make(job.max_tokens - usage.generated_tokens - 1), job, lines)
-        if guess and not self._agrees([token, *guess], sequence):
+        if guess and not self._agrees([token, *guess]):
             guess = []
-        self._timed([token, *guess], sequence)
+        self._timed([token, *guess])
         guesses.decoded(guess)
         usage.decodes += 1
         usage.guessed_tokens += len(guess)
         return 0
 
-    def _agrees(self, tokens: Sequence[int], sequence: int) -> bool:
+    def _agrees(self, tokens: Sequence[int]) -> bool:
         """Whether the first of some tokens comes out of a batch with the others as it does alone.
 
         llama.cpp chooses its kernels by the number of rows in a batch and by the cells of the cache that it looks
@@ -378,31 +387,30 @@ class LlamaCppEngine:
         """
         size = self._held_size(len(tokens))
         if size not in self._same:
-            self._timed(tokens, sequence)
+            self._timed(tokens)
             among = self.logits(0).copy()
-            self._withdraw(sequence, len(tokens))
-            self._timed(tokens[:1], sequence)
+            self._withdraw(len(tokens))
+            self._timed(tokens[:1])
             self._same[size] = float(np.abs(self.logits(0) - among).max()) <= SAME_LOGITS
-            self._withdraw(sequence, 1)
+            self._withdraw(1)
         return self._same[size]
 
     def _held_size(self, more: int) -> int:
-        """How often the most cells that were ever in use, with so many more, were doubled."""
-        self._most_held = max(self._most_held, sum(len(self._slots[slot]) for slot in range(PROMPTS)) + more)
-        return (self._most_held // CELLS).bit_length()
+        """How often the cells in use, with so many more, were doubled."""
+        return ((len(self._held) + more) // CELLS).bit_length()
 
-    def _timed(self, tokens: Sequence[int], sequence: int) -> None:
+    def _timed(self, tokens: Sequence[int]) -> None:
         """Decode, with the logits of every row."""
         started = time.perf_counter()
-        self._decode(tokens, sequence, rows=len(tokens))
+        self._decode(tokens, rows=len(tokens))
         self._odds.took(len(tokens), time.perf_counter() - started)
 
-    def _withdraw(self, sequence: int, count: int) -> None:
+    def _withdraw(self, count: int) -> None:
         """Take the last tokens out of the cache again."""
-        cached = self._slots[sequence]
+        cached = self._held
         del cached[len(cached) - count :]
-        llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
-        self._trail.begin(sequence, 0, len(cached))
+        llama.llama_memory_seq_rm(self._memory, PROMPT, len(cached), -1)
+        self._trail.begin(self._current, 0, len(cached))
 
     def _useful(self, guess: Sequence[int], job: Job, lines: int) -> list[int]:
         """The tokens of a guess whose logits would be looked at: not those that end the draft, nor any after them."""
@@ -424,7 +432,7 @@ class LlamaCppEngine:
         ]
 
     def _branch(
-        self, job: Job, sequence: int, prompt_tokens: int, steps: Sequence[_Step], shown: Sequence[Generated]
+        self, job: Job, prompt_tokens: int, steps: Sequence[_Step], shown: Sequence[Generated]
     ) -> Iterator[Generated]:
         """The drafts that leave the greedy one, all decoded together; each to the end of its first line."""
         leaving = sorted(
@@ -443,7 +451,7 @@ class LlamaCppEngine:
             if token in self._stops or (first is not None and b"\n" in first.piece):
                 continue
             position = prompt_tokens + step.decoded
-            llama.llama_memory_seq_cp(self._memory, sequence, FIRST_BRANCH + branch - 1, 0, position)
+            llama.llama_memory_seq_cp(self._memory, PROMPT, FIRST_BRANCH + branch - 1, 0, position)
             alive[branch] = (token, position, rest)
         try:
             for _ in range(job.max_tokens):
@@ -503,12 +511,12 @@ class LlamaCppEngine:
         # Twice, because the first time waits for the disk. Nothing of it stays: a prompt that shared its beginning
         # would be evaluated in another batch than on a fresh engine, which changes the last digits.
         for _ in range(2):
-            sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
-            self._drop(sequence)
+            self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+            self._drop(self._current)
         if self._guessing:
-            sequence = self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
-            self._agrees(prompt[: 1 + lookup.MAX_GUESS], sequence)
-            self._drop(sequence)
+            self._evaluate(prompt, lambda _done, _total: None, Job("", "", 0, 0))
+            self._agrees(prompt[: 1 + lookup.MAX_GUESS])
+            self._drop(self._current)
 
     def _affordable(self, prefix: str, job: Job) -> list[int]:
         """The prompt of the whole window if it can be read in time, else that of a shorter one. The shorter one is cut
@@ -557,32 +565,24 @@ class LlamaCppEngine:
 
     def _evaluate(
         self, prompt: Sequence[int], progress: Callable[[int, int], None], job: Job, spelling: Sequence[int] = ()
-    ) -> int:
-        """Bring the prompt into the KV cache; the sequence that holds it. Where a part of it is read, so are the first
-        tokens of the draft, as far as they are guessed."""
+    ) -> None:
+        """Bring the prompt into the KV cache. Where a part of it is read, so are the first tokens of the draft, as far
+        as they are guessed."""
         if not self.settings.reuse:
-            llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
-            self._slots.clear()
-        choice = self._slots.choose(prompt)
-        sequence, common = choice.slot, choice.common
-        if self._is_evaluated(prompt, sequence):
+            self._forget_all()
+        common = self._take_up(self._slots.choose(prompt))
+        if self._is_evaluated(prompt):
             common = len(prompt)
-        elif choice.source != sequence:
-            self._drop(sequence)
-            llama.llama_memory_seq_cp(self._memory, choice.source, sequence, 0, common)
-            self._slots[sequence].extend(prompt[:common])
-        elif not llama.llama_memory_seq_rm(self._memory, sequence, common, -1):
-            # Recurrent models cannot drop a part of their state either.
-            llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
-            self._slots.clear()
+        elif not llama.llama_memory_seq_rm(self._memory, PROMPT, common, -1):
+            self._forget_all()  # recurrent models cannot drop a part of their state
             common = 0
         # Behind a prompt that is held whole, the former draft stays.
-        kept = common if common < len(prompt) else len(self._slots[sequence])
-        del self._slots[sequence][kept:]
-        self._trail.begin(sequence, len(prompt), kept)
-        self._slots.use(sequence)
+        kept = common if common < len(prompt) else len(self._held)
+        del self._held[kept:]
+        self._trail.begin(self._current, len(prompt), kept)
+        self._slots.use(self._current)
         needed = len(prompt) + job.max_tokens * (1 + min(job.branches, 1))
-        for other in self._slots.in_the_way(sequence, needed, self.settings.context_tokens):
+        for other in self._slots.in_the_way(self._current, needed, self.settings.context_tokens):
             self._drop(other)
         self.usage.reused_tokens = common
         size = self.settings.batch_tokens if job.max_tokens else min(READ_BATCH, self.settings.batch_tokens)
@@ -592,23 +592,52 @@ class LlamaCppEngine:
             chunk = prompt[start : start + size]
             if start + size >= len(prompt) and len(chunk) + len(spelling) <= self.settings.batch_tokens:
                 chunk = [*chunk, *spelling]
-            self._decode(chunk, sequence, rows=start + len(chunk) - len(prompt) + 1)
+            self._decode(chunk, rows=start + len(chunk) - len(prompt) + 1)
             self.usage.evaluated_tokens += len(chunk)
-        held = len(self._slots[sequence])
         if common < len(prompt):
-            self._measure_speed(held - common, time.perf_counter() - started)
-            self._keep_rows(sequence, held - len(prompt) + 1)
-        return sequence
+            self._measure_speed(len(self._held) - common, time.perf_counter() - started)
+            self._keep_rows(len(self._held) - len(prompt) + 1)
 
-    def _is_evaluated(self, prompt: Sequence[int], sequence: int) -> bool:
-        """Whether the sequence begins with the prompt, and what comes behind it is known."""
-        known = self._trail.get(sequence, len(prompt)) is not None
-        return known and self._slots[sequence][: len(prompt)] == list(prompt)
+    def _take_up(self, choice: Choice) -> int:
+        """Make the slot of a choice the current one, alone in the KV cache with what it has in common with the prompt;
+        how many tokens that is.
 
-    def _drop(self, sequence: int) -> None:
-        llama.llama_memory_seq_rm(self._memory, sequence, -1, -1)
-        self._slots[sequence].clear()
-        self._trail.forget(sequence)
+        A token looks through all cells up to the last that is in use, whoever they belong to. So what is not in use is
+        kept outside of the cache: a prompt of 900 tokens comes back in 1 ms, and each token beside it would have taken
+        2 ms longer.
+        """
+        common, shared = choice.common, self._slots[choice.source][: choice.common]
+        leaves = not choice.slot == choice.source == self._current
+        if leaves and self._held and not self._parked.keep(self._current):
+            self._held.clear()
+        if choice.source != self._current:
+            llama.llama_memory_seq_rm(self._memory, PROMPT, -1, -1)
+            if not self._parked.restore(choice.source):
+                self._slots[choice.source].clear()
+                common, shared = 0, []
+        if choice.slot != choice.source:
+            self._parked.drop(choice.slot)
+            self._trail.forget(choice.slot)
+            self._slots[choice.slot][:] = shared
+        self._current = choice.slot
+        return common
+
+    def _is_evaluated(self, prompt: Sequence[int]) -> bool:
+        """Whether the tokens in the cache begin with the prompt, and what comes behind it is known."""
+        known = self._trail.get(self._current, len(prompt)) is not None
+        return known and self._held[: len(prompt)] == list(prompt)
+
+    def _forget_all(self) -> None:
+        llama.llama_memory_clear(self._memory, False)  # llama.cpp's own signature
+        self._slots.clear()
+        self._parked.clear()
+
+    def _drop(self, slot: int) -> None:
+        if slot == self._current:
+            llama.llama_memory_seq_rm(self._memory, PROMPT, -1, -1)
+        self._parked.drop(slot)
+        self._slots[slot].clear()
+        self._trail.forget(slot)
 
     def _measure_speed(self, tokens: int, seconds: float) -> None:
         if tokens < MEASURED_TOKENS or seconds <= 0.0:
@@ -616,16 +645,16 @@ class LlamaCppEngine:
         speed = tokens / seconds
         self._speed = speed if self._speed is None else SPEED_MEMORY * self._speed + (1.0 - SPEED_MEMORY) * speed
 
-    def _decode(self, tokens: Sequence[int], sequence: int, *, rows: int = 1) -> None:
-        """Read tokens behind those of a sequence, with the logits of the last `rows`, at least one."""
-        cached = self._slots[sequence]
-        entries = [(sequence, token, len(cached) + index) for index, token in enumerate(tokens)]
+    def _decode(self, tokens: Sequence[int], *, rows: int = 1) -> None:
+        """Read tokens behind those in use, with the logits of the last `rows`, at least one."""
+        cached = self._held
+        entries = [(PROMPT, token, len(cached) + index) for index, token in enumerate(tokens)]
         self._fill(entries, outputs=range(len(tokens) - max(rows, 1), len(tokens)))
         result = llama.llama_decode(self._context, self._batch)
         if result == 0:
             cached.extend(tokens)
             return
-        self._resynchronise(sequence, tokens)
+        self._resynchronise(tokens)
         self._refuse(result)
 
     def _decode_branches(self, entries: Sequence[tuple[int, int, int]]) -> None:
@@ -651,14 +680,14 @@ class LlamaCppEngine:
         reason = "its context is full" if result == NO_SLOT else f"llama_decode returned {result}"
         raise DraftError(f"The draft engine could not decode: {reason}. {self._messages.last()}".strip())
 
-    def _resynchronise(self, sequence: int, tokens: Sequence[int]) -> None:
+    def _resynchronise(self, tokens: Sequence[int]) -> None:
         """After a failed decode: keep what llama.cpp finished, and nothing else."""
-        cached = self._slots[sequence]
-        held = llama.llama_memory_seq_pos_max(self._memory, sequence) + 1
+        cached = self._held
+        held = llama.llama_memory_seq_pos_max(self._memory, PROMPT) + 1
         cached.extend(tokens)
         del cached[max(held, 0) :]
-        llama.llama_memory_seq_rm(self._memory, sequence, len(cached), -1)
-        self._trail.begin(sequence, 0, len(cached))
+        llama.llama_memory_seq_rm(self._memory, PROMPT, len(cached), -1)
+        self._trail.begin(self._current, 0, len(cached))
 
     def _tokenize(self, text: str, *, special: bool = False) -> list[int]:
         """Tokens of a text. A document's text is never parsed for special tokens, whatever it says."""
@@ -756,6 +785,46 @@ def _abort_function() -> Any:
     with contextlib.suppress(OSError, AttributeError):
         return ctypes.cast(ctypes.CDLL(None).strlen, llama.ggml_abort_callback)
     return None
+
+
+class _Parked:
+    """What the KV cache holds of prompts that are not in use, as llama.cpp writes it down."""
+
+    def __init__(self, context: Any) -> None:
+        self._context = context
+        # By slot. A buffer stays when its prompt is in use again: to touch fresh memory takes longer than to fill it.
+        self._buffers: dict[int, NDArray[np.uint8]] = {}
+        self._sizes: dict[int, int] = {}
+
+    def keep(self, slot: int) -> bool:
+        """Write down what is in use, as this slot's; False: there is nothing, or it could not be."""
+        size = llama.llama_state_seq_get_size(self._context, PROMPT)
+        buffer = self._buffers.get(slot)
+        if buffer is None or not size <= buffer.size <= LARGEST_SPARE * size:
+            buffer = self._buffers[slot] = np.empty(size, np.uint8)
+        self._sizes[slot] = llama.llama_state_seq_get_data(self._context, _bytes_at(buffer), size, PROMPT)
+        return self._sizes[slot] > 0
+
+    def restore(self, slot: int) -> bool:
+        """Bring a slot's tokens into the empty cache; False: it has none, or they could not be."""
+        size = self._sizes.get(slot, 0)
+        return size > 0 and (
+            llama.llama_state_seq_set_data(self._context, _bytes_at(self._buffers[slot]), size, PROMPT) > 0
+        )
+
+    def drop(self, slot: int) -> None:
+        """Forget a slot's."""
+        self._buffers.pop(slot, None)
+        self._sizes.pop(slot, None)
+
+    def clear(self) -> None:
+        """Forget all."""
+        self._buffers.clear()
+        self._sizes.clear()
+
+
+def _bytes_at(buffer: NDArray[np.uint8]) -> Any:
+    return buffer.ctypes.data_as(ctypes.POINTER(ctypes.c_uint8))
 
 
 class _Messages:

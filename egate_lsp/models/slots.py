@@ -1,4 +1,5 @@
-"""Which sequence of the KV cache serves a prompt: several documents, and several windows of one, stay warm. Pure."""
+"""Which of the prompts that are kept serves a new one: several documents, and several windows of one, stay warm.
+Pure."""
 
 from __future__ import annotations
 
@@ -8,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# A sequence that has most of the prompt, or is mostly of use to it, is cut and goes on; another is left as it is, and
-# what it has in common with the prompt is copied, which takes no cell of the cache.
+# A slot that has most of the prompt, or is mostly of use to it, is cut and goes on; another is left as it is, and what
+# it has in common with the prompt is copied.
 KEPT_SHARE = 0.5
 
 
@@ -18,8 +19,8 @@ class Choice:
     """Where a prompt goes.
 
     Attributes:
-        slot: the sequence that is to hold it.
-        source: the sequence whose beginning it shares; the same one, or another to copy from.
+        slot: the one that is to hold it.
+        source: the one whose beginning it shares; the same one, or another to copy from.
         common: tokens that need not be evaluated.
     """
 
@@ -29,7 +30,7 @@ class Choice:
 
 
 class Slots:
-    """The tokens that each sequence of the cache holds, and when it was used last."""
+    """The tokens of each prompt, with the draft behind it, and when it was used last."""
 
     def __init__(self, count: int) -> None:
         self._tokens: list[list[int]] = [[] for _ in range(count)]
@@ -37,7 +38,7 @@ class Slots:
         self._clock = 0
 
     def __getitem__(self, slot: int) -> list[int]:
-        """The tokens of a sequence; the engine keeps them true."""
+        """The tokens of a slot; the engine keeps them true."""
         return self._tokens[slot]
 
     def choose(self, prompt: Sequence[int]) -> Choice:
@@ -57,8 +58,8 @@ class Slots:
         self._used[slot] = self._clock
 
     def in_the_way(self, slot: int, needed: int, capacity: int) -> list[int]:
-        """Sequences to empty so that `needed` tokens fit into `slot`, the least recently used first. Shared cells are
-        counted for each that shares them, so it may be one more than must be."""
+        """Slots to empty so that no more than `capacity` tokens are kept in all with `needed` in `slot`, the least
+        recently used first."""
         others = sorted((other for other in range(len(self._tokens)) if other != slot), key=self._used.__getitem__)
         held = sum(len(self._tokens[other]) for other in others)
         found = []

@@ -230,6 +230,27 @@ async def test_two_documents_stay_warm_beside_each_other() -> None:
     assert subject.usage()["evaluated_tokens"] <= 4
 
 
+async def test_a_draft_does_not_depend_on_how_much_else_is_kept() -> None:
+    """To the bit: other prompts take no part in the cache that a token looks through, whose size decides how llama.cpp
+    rounds."""
+    first = FimContext("# one\n" + LONG[:1500] + "def f(", "\n\nprint(1)\n")
+    others = [FimContext(f"# {n}\n" + LONG[900 * n : 900 * n + 300 * n], "\n\nprint(2)\n") for n in range(1, 4)]
+    typed = FimContext(first.prefix + "num", first.suffix)
+
+    async def draft(subject: EngineProcess, hole: FimContext):
+        return [(token.piece, token.entropy) async for token in subject.generate(hole, Limits(12, 2))]
+
+    found = []
+    for count in (1, 3):
+        async with engine() as subject:
+            for hole in (first, *others[:count]):
+                await draft(subject, hole)
+            found.append(await draft(subject, typed))
+            assert subject.usage()["evaluated_tokens"] <= 4
+
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize(
     ("prefix", "beginning"),
     [
