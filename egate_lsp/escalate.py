@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
@@ -17,7 +18,8 @@ from egate_lsp.errors import (
     Withheld,
 )
 from egate_lsp.gate import Rule, judge
-from egate_lsp.models import Limits
+from egate_lsp.models import Limits, Search, Searcher
+from egate_lsp.repair import BRANCHES, better, is_followed, lines_of, reviewed, sound
 from egate_lsp.values import DraftLine, TierRequest, Verdict
 
 if TYPE_CHECKING:
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 FAILURES_BEFORE_PAUSE = 3
 FIRST_PAUSE_S = 30.0
 LONGEST_PAUSE_S = 300.0
+MIN_SEARCH_S = 0.1  # worth beginning a search for other lines
+SEARCH_END_S = 0.15  # before the deadline: an engine ends within a decode step
 LIMITED_PAUSE_S = 10.0  # the first one where a server asks to slow down and does not say for how long
 
 
@@ -46,6 +50,8 @@ class Tier:
         rule: defers this tier's own line to the next tier; tau = inf for the last.
         pace: sets tau for this tier's lines behind the draft; None: the rule has the one that holds.
         max_tokens: cap for one line.
+        candidates: lines that a model which can search and review writes for one place, in one batch; of those
+            without a fault the one that goes best with the text below is its answer.
         first_pause_s: length of the first pause.
         failures: failed requests in a row.
         pauses: pauses in a row.
@@ -58,6 +64,7 @@ class Tier:
     model: Model
     rule: Rule = field(default_factory=Rule)
     max_tokens: int = 256
+    candidates: int = 1 + BRANCHES
     first_pause_s: float = FIRST_PAUSE_S
     failures: int = 0
     pauses: int = 0
@@ -129,11 +136,13 @@ async def rewrite_line(
     hint: str = "",
     reasons: tuple[str, ...] = (),
     assess: Callable[[str], Assessment] | None = None,
+    deadline: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Ask the tiers for the line directly after `context.prefix`; a tier that is itself unsure defers to the next.
     `reasons` are why the draft's line, `hint`, was deferred; `assess` tells the faults of a line here: they count when
-    a tier's own line is judged, and a later tier's line that is worse is refused.
+    a tier's own line is judged, a later tier's line that is worse is refused, and of several lines that a tier writes
+    one without is its answer. After `deadline`, by the clock, no tier looks for more than its first line.
 
     Never raises but for cancellation: a tier that fails is passed over.
     """
@@ -147,7 +156,9 @@ async def rewrite_line(
         started = clock()
         request = TierRequest(tier.model.name, index, "answered", 0.0, tier.model.remote)
         try:
-            line = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons))
+            line, note = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons)), ""
+            if assess is not None and line.text.strip():
+                line, note = await _likeliest(tier, context, line, assess, lambda: deadline - SEARCH_END_S - clock())
         except Withheld as error:
             tier.abandoned()
             reason = f"{tier.model.name}: {error}"
@@ -185,7 +196,7 @@ async def rewrite_line(
                 reason = f"written by {best[1]}: {tier.model.name} {refused}"
                 continue
         best = (line, tier.model.name)
-        reason = f"written by {tier.model.name}"
+        reason = f"written by {tier.model.name}{note}"
         if tier is tiers[-1] or not _defers(tier, line, None if assess is None else assess(line.text)):
             break
     if best is None:
@@ -193,6 +204,33 @@ async def rewrite_line(
     if not reason.startswith("written by"):  # the tier that was asked after it could not answer
         reason = f"written by {best[1]}; {reason}"
     return Answer(best[0], best[1], reason, tuple(requests))
+
+
+async def _likeliest(
+    tier: Tier, context: FimContext, line: DraftLine, assess: Callable[[str], Assessment], ends: Callable[[], float]
+) -> tuple[DraftLine, str]:
+    """The best sound one of several lines that the tier's model finds, by its review, or `line`, its first; and how it
+    was chosen. What the model has read for the first is in its memory still. `ends`: seconds that are left."""
+    model = tier.model
+    if tier.candidates < 2 or ends() < MIN_SEARCH_S or not isinstance(model, Searcher) or not is_followed(context):
+        return line, ""
+    limits, search = Limits(tier.max_tokens, 1), Search(branches=tier.candidates - 1)
+    try:
+        found = await model.candidates(context, limits, search, within_s=_finite(ends()))
+    except EgateError:
+        return line, ""  # what there is already is no worse for it
+    lines = lines_of(found, context)
+    choice = sound(lines, context, assess)
+    below = await reviewed(model, context, [each for each, _ in choice], _finite(ends()))
+    best = better(line.text, choice, below)
+    if best is None:
+        return line, ""
+    why = "goes best with the text below" if below else "has no fault"
+    return best[0], f": of its {len(lines)} lines the one that {why}"
+
+
+def _finite(seconds: float) -> float | None:
+    return None if math.isinf(seconds) else seconds
 
 
 def _defers(tier: Tier, line: DraftLine, known: Assessment | None) -> bool:

@@ -703,7 +703,8 @@ class Service:
                 continue
             cap = rung.draft.max_tokens if rung.draft is not None else rung.target.max_tokens if rung.target else 0
             rule = Rule() if last and index else rule_of(rung, self.settings)
-            tier = Tier(model, rule, cap, self.settings.cascade.pause_s)
+            cascade = self.settings.cascade
+            tier = Tier(model, rule, cap, candidates=cascade.candidates, first_pause_s=cascade.pause_s)
             tier.pace = None if last else self._pace(rung, index)
             if index and rung.target is not None:
                 tier.on_state = self._target_state

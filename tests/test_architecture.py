@@ -47,9 +47,9 @@ RINGS: list[set[str]] = [
         "explain_html", "explain_terminal", "explain_text",
         "gathering", "workspace.worker",
     },
-    {"models.probing"},
+    {"models.probing", "repair"},
     {
-        "escalate", "repair", "alternatives", "models.store", "models.engine_worker", "models.local_server",
+        "escalate", "alternatives", "models.store", "models.engine_worker", "models.local_server",
         "models.local_server_worker",
     },
     {"cascade"},

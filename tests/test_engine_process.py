@@ -60,6 +60,10 @@ for line in sys.stdin:
         elif "endless" not in prefix and "hang" not in prefix:
             say(event="token", job=job, piece="\\u00c3\\u00a9", entropy=0.1, logprob=-0.1, margin=0.9)
             say(event="done", job=job, usage={"generated_tokens": 2, "stop": "eog"})
+    elif op == "review":
+        if "slow" not in prefix:
+            say(event="reviewed", job=job, logprobs=[-float(len(line)) for line in message["lines"]])
+            say(event="done", job=job, usage={"evaluated_tokens": 5})
     elif op == "cancel" and job not in over:
         if tired:  # it was in the middle of something
             say(event="token", job=job, piece="late", entropy=0.5, logprob=-0.5, margin=0.1)
@@ -394,6 +398,19 @@ async def test_all_that_is_computed_is_counted_once(make) -> None:
     await text_of(engine)  # waits until the cancelled one has ended
 
     assert engine.totals == {"jobs": 5.0, "evaluated_tokens": 9.0, "generated_tokens": 2.0 + 1.0 + 2.0}
+    await engine.aclose()
+
+
+async def test_a_review_is_no_generation_and_is_given_up_in_time(make) -> None:
+    engine = make()
+    await text_of(engine)
+    told = await engine.review(FimContext("x", "\ny"), ["a", "bcd"])
+    late = await engine.review(FimContext("slow", "\ny"), ["a", "bcd"], within_s=0.05)
+
+    assert (told, late) == ([-1.0, -3.0], [])
+    assert engine.usage() == {"generated_tokens": 2}
+    assert engine.totals["evaluated_tokens"] == 5.0
+    assert await text_of(engine)
     await engine.aclose()
 
 

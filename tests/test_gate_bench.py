@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from egate_lsp.calibration import shipped
@@ -22,13 +24,15 @@ def hole(shape: Shape = Shape.LINE) -> FimContext:
     return FimContext("if a < b and '</script>':\n", "\n", "f.py", "python", shape)
 
 
-def outcome(number: int, entropy: float, *, draft: bool, target: bool, chosen: bool | None = None) -> Outcome:
+def outcome(
+    number: int, entropy: float, *, draft: bool, target: bool, chosen: bool | None = None, best: bool | None = None
+) -> Outcome:
     problem = Problem(f"p{number}", f"g{number}", "set", hole(), "right", hole().prefix, hole().suffix)
     tokens = (Token(b"a < b", entropy=2.0, vocabulary=1000),)
     found = {"entropy-max": entropy, "tokens": 1.0, "syntax": 0.0}
-    right = target if chosen is None else chosen
-    version = Version("a < b", (found,), draft, "t", right)
-    return Outcome(problem, version, version, found, tokens, "t", target, 3)
+    first = target if chosen is None else chosen
+    version = Version("a < b", (found,), draft, "t", first if best is None else best, first)
+    return Outcome(problem, version, version, found, tokens, "t", target, target if best is None else best, 3, 11)
 
 
 CALIBRATION = shipped("qwen2.5-coder-0.5b")
@@ -58,6 +62,19 @@ def test_the_table_has_the_fixed_names_and_refusing_a_worse_line_pays() -> None:
     assert at(table["oracle"], 0.2) == 0.8
     assert at(table["default"], 0.4) == 0.8
     assert at(table["default, the target's line never refused"], 0.4) == 0.6
+
+
+def test_the_likeliest_sound_line_of_the_target_is_a_part_of_the_default_and_its_tokens_count() -> None:
+    found = [outcome(5, 0.95, draft=False, target=False, best=True), *FOUND[:4]]
+    table = {row["name"]: row for row in gate_bench.table(found, rules.ours(RULE, WEIGHTS), seed=1)}
+    one = table["default, one line of the target"]
+
+    assert (at(table["default"], 0.2), at(one, 0.2)) == (0.8, 0.6)
+    assert (table["default"]["curve"][2]["target_tokens"], one["curve"][2]["target_tokens"]) == (11, 3)
+    assert at(table["default, the target's line never refused"], 0.2) == 0.8
+    assert at(table["always, the likeliest of its lines, refused where it is worse"], 1.0) == 1.0
+    assert at(table["always, the target's line refused where it is worse"], 1.0) == 0.8
+    assert at(table["always"], 1.0) == 0.6
 
 
 def test_the_report_escapes_code_and_shades_tokens() -> None:
@@ -121,6 +138,31 @@ async def test_a_block_is_tested_as_a_whole_and_judged_line_by_line(tmp_path, dr
     assert len(first.plain.lines) == 2
     assert first.plain.lines[0]["entropy-max"] > 0.4
     assert first.plain.lines[1].get("names", 0.0) == 0.0
+
+
+async def test_a_target_that_can_search_answers_with_its_best_sound_line(tmp_path) -> None:
+    hole = replace(BLOCK, prefix="def f(a):\n    b = a + 1\n", suffix="\nprint(f(1))\n", shape=Shape.LINE)
+    problem = Problem("p", "g", "set", hole, "    return b", hole.prefix, hole.suffix, CHECK)
+    others = (("    return c", 0.2),), (("    return b", 0.3),), (("    return a", 0.4),)
+    rule = scripted.Rule("", (("    return b +", 0.1),), others=others)
+
+    async def opened() -> ScriptedModel:
+        return scripted.ScriptedSearcher([rule], name="target")
+
+    draft = model("draft", [("    return a - 1", 3.0)], tmp_path)
+    target = RecordedModel("target", tmp_path / "target.jsonl", opened)
+    checker, verdicts = Checker(), Verdicts(tmp_path / "verdicts.json")
+    (found,) = await outcomes.collect([problem], draft, target, checker, verdicts, lambda *_: None)
+
+    assert (found.target, found.target_right) == ("    return b +", False)
+    assert (found.shown.chosen, found.shown.chosen_right, found.shown.first_right) == ("    return b", True, False)
+    assert (found.target_tokens, found.best_tokens) == (1, 4)
+    default = rules.named(rules.ours(RULE, WEIGHTS), "default")
+    (live,) = await gate_bench.live(
+        [found], draft, target, RULE, default, checker, verdicts, lambda *_: None, rates=(1.0,)
+    )
+    assert live["pass_at_1"] == 1.0
+    assert target.generated == 1  # once for all of this
 
 
 async def test_the_live_cascade_asks_the_target_where_the_replay_defers(tmp_path) -> None:

@@ -30,8 +30,10 @@ def tokens(text: str, logprob: float = -0.1) -> list[Token]:
 class Searching(ScriptedModel):
     """Drafts by its script, and finds these texts when it searches."""
 
-    def __init__(self, rules: list[Rule], found: list[list[Token]], error: Exception | None = None) -> None:
-        super().__init__(rules, name="draft")
+    def __init__(
+        self, rules: list[Rule], found: list[list[Token]], error: Exception | None = None, *, name: str = "draft"
+    ) -> None:
+        super().__init__(rules, name=name)
         self.found, self.error = found, error
         self.searched: list[str] = []
 

@@ -6,22 +6,27 @@ import asyncio
 import json
 import math
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from egate_lsp.assess import Assessment, assess
 from egate_lsp.config import Settings, resolve
-from egate_lsp.errors import TargetUnavailable
+from egate_lsp.errors import EngineDied, TargetUnavailable
 from egate_lsp.escalate import Tier, rewrite_line
 from egate_lsp.gate import Rule
 from egate_lsp.models.scripted import Rule as Said
 from egate_lsp.models.scripted import ScriptedModel
 from egate_lsp.pace import Pace
 from egate_lsp.service import Service, Snapshot
-from egate_lsp.values import FimContext
+from egate_lsp.syntax import Checker
+from egate_lsp.values import FimContext, Shape
 from tests.test_openai_target import HANG, Play
+from tests.test_repair import Searching, tokens
 
-HOLE = FimContext("def add(a, b):\n", "\n", "a.py", "python")
+HOLE = FimContext("def add(a, b):\n", "\n    print(a)\n", "a.py", "python", Shape.LINE)
+CHECKER = Checker()
 
 
 def resolved(**tables) -> Settings:
@@ -108,6 +113,27 @@ def model(name: str, text: str, nats: float, **more) -> ScriptedModel:
     return ScriptedModel([Said("", ((text, nats), ("\n", 0.0)), **more)], name=name)
 
 
+class Reviewing(Searching):
+    """One that has an opinion of the text below each line."""
+
+    below: dict[str, float]
+
+    async def review(self, context: FimContext, lines, *, within_s: float | None = None) -> list[float]:
+        return [self.below[line] for line in lines] if self.below else []
+
+
+def searching(*lines: str, error: Exception | None = None, below: dict[str, float] | None = None) -> Reviewing:
+    """Writes the first line, and finds all of them, one likelier than the next."""
+    drafts = [tokens(line, -0.1 * (number + 1)) for number, line in enumerate(lines)]
+    found = Reviewing([Said("", ((lines[0], 0.1), ("\n", 0.1)))], drafts, error, name="big")
+    found.below = below or {}
+    return found
+
+
+def known(text: str) -> Assessment:
+    return assess(HOLE, text, CHECKER, enabled=(), patterns=())
+
+
 async def asked(*tiers: Tier, assess=None):
     return await rewrite_line(tiers, HOLE, 0, assess=assess)
 
@@ -132,14 +158,6 @@ async def test_the_middle_tiers_line_stays_where_the_last_fails() -> None:
 
 
 async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
-    from egate_lsp.assess import assess
-    from egate_lsp.syntax import Checker
-
-    checker = Checker()
-
-    def known(text: str):
-        return assess(HOLE, text, checker, enabled=(), patterns=())
-
     rule = Rule("max", 0.4)
     faulty = Tier(model("middle", "    return a b", 0.1), rule)  # sure of a line that does not parse
     answer = await asked(faulty, Tier(model("last", "    return a + b", 0.0)), assess=known)
@@ -149,6 +167,67 @@ async def test_faults_count_and_a_worse_line_of_the_last_is_refused() -> None:
     answer = await asked(unsure, Tier(model("last", "    return a b", 0.0)), assess=known)
     assert (answer.tier, answer.line.text) == ("middle", "    return a + b")
     assert "last gave a line that adds a syntax error" in answer.reason
+
+
+SOUND = "written by big: of its 3 lines the one that has no fault"
+FITTING = "written by big: of its 3 lines the one that goes best with the text below"
+
+
+@pytest.mark.parametrize(
+    ("found", "below", "line", "reason"),
+    [
+        (("    a = 1", "    a = 2", "    a = 3"), (-9.0, -2.0, -9.0), "    a = 2", FITTING),
+        (("    a = 1", "    a = 2", "    a = 3"), (-2.0, -2.1, -2.2), "    a = 1", "written by big"),
+        (("    a = 1", "    a = 2", "    a = 3"), (-2.3, -2.2, -2.1), "    a = 1", "written by big"),  # the likelier
+        (("    a = 1 2", "    a = 2", "    a = 3"), (0.0, -2.0, -9.0), "    a = 2", FITTING),
+        (("    a = 1", "    a = 2", "    a = 3"), (), "    a = 1", "written by big"),  # no review to be had
+        (("    a = 1 2", "    a = 2", "    a = 3"), (), "    a = 2", SOUND),
+        (("    a = 1 2", "    a = 2 3", "    a = 3 4"), (), "    a = 1 2", "written by big"),  # none is sound
+        (("    a = 1 2", "    print(a)", "    a = 3"), (), "    a = 3", SOUND),  # one stands there already
+        (("", "    a = 2", "    a = 3"), (-9.0, -2.0, -9.0), "", "written by big"),  # nothing belongs there
+    ],
+)
+async def test_a_tier_that_can_search_gives_the_line_that_goes_best_with_the_text_below(
+    found, below, line, reason
+) -> None:
+    big = searching(*found, below=dict(zip(found, below, strict=False)))
+    answer = await asked(Tier(big), assess=known)
+
+    assert (answer.line.text, answer.reason) == (line, reason)
+    assert len(big.searched) == (found[0] != "")
+
+
+@pytest.mark.parametrize(
+    ("hole", "candidates"),
+    [
+        (HOLE, 1),
+        (replace(HOLE, suffix="\n\n    print(a)\n"), 5),  # more may be missing there
+        (replace(HOLE, shape=Shape.BLOCK), 5),
+        (replace(HOLE, suffix=""), 5),
+    ],
+)
+async def test_one_line_is_written_where_the_text_below_tells_nothing(hole: FimContext, candidates: int) -> None:
+    big = searching("    a = 1", "    a = 2", below={"    a = 1": -9.0, "    a = 2": 0.0})
+    answer = await rewrite_line([Tier(big, candidates=candidates)], hole, 0, assess=known)
+
+    assert (answer.line.text, big.searched) == ("    a = 1", [])
+
+
+@pytest.mark.parametrize("left_s", [-1.0, 0.2])
+async def test_no_time_is_spent_on_other_lines_at_the_deadline(left_s: float) -> None:
+    big = searching("    a = 1 2", "    a = 1")
+    answer = await rewrite_line([Tier(big)], HOLE, 0, assess=known, deadline=100.0 + left_s, clock=lambda: 100.0)
+
+    assert (answer.line.text, big.searched) == ("    a = 1 2", [])
+
+
+async def test_the_first_line_stays_where_the_search_fails() -> None:
+    big = searching("    return a b", error=EngineDied("gone"))
+    tier = Tier(big)
+    answer = await asked(tier, assess=known)
+
+    assert (answer.line.text, answer.reason, tier.failures) == ("    return a b", "written by big", 0)
+    assert len(big.searched) == 1
 
 
 async def test_a_tiers_own_rate_is_held() -> None:
@@ -197,7 +276,7 @@ async def serving(tmp_path: Path, play: Play, *further: dict, **first):
 
 
 async def complete(service: Service, path: str = "/p/main.py"):
-    return await service.complete(Snapshot("x = \n", 4, path, "python"), invoked=True)
+    return await service.complete(Snapshot("x = \ny = x\n", 4, path, "python"), invoked=True)
 
 
 @pytest.mark.parametrize(("p", "text"), [(0.999, "1"), (0.3, "22")])
@@ -263,6 +342,24 @@ async def test_a_private_file_may_use_a_second_model_of_this_machine(tmp_path: P
 
     assert completion.text == "better"
     assert [request.remote for request in completion.requests] == [False]
+
+
+@pytest.mark.parametrize(("candidates", "text"), [(5, "[1]"), (1, "zzz")])
+async def test_a_second_model_of_this_machine_writes_several_lines(tmp_path: Path, candidates: int, text: str) -> None:
+    path = tmp_path / "t.json"
+    line, others = [["zzz", 0.1], ["\n", 0.1]], [[["[1]", 0.2], ["\n", 0.1]]]
+    path.write_text(json.dumps([{"after": "", "tokens": line, "others": others}]))
+    settings = resolved(
+        cascade={"candidates": candidates},
+        tiers=[{"model": script(tmp_path, "d", "unsure", 5.0), "tau": 0.1}, {"model": f"scripted:{path}"}],
+    )
+    service = Service(settings)
+    try:
+        completion = await complete(service)
+    finally:
+        await service.aclose()
+
+    assert completion.text == text
 
 
 async def test_a_second_tier_without_its_file_costs_only_itself(tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ class _Run:
         async def opened() -> MeteredModel:
             return meter
 
-        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened)
+        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened, searches=False)
 
     def outcomes(self, problems: list[Problem], target: RecordedModel | None, *, resume: bool) -> list[Outcome]:
         """What both wrote, tested."""

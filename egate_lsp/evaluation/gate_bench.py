@@ -37,8 +37,10 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
     kept = np.array([float(outcome.plain.right) for outcome in found])
     target = np.array([float(outcome.target_right) for outcome in found])
     repaired = np.array([float(outcome.shown.right) for outcome in found])
+    first = np.array([float(outcome.shown.first_right) for outcome in found])
     chosen = np.array([float(outcome.shown.chosen_right) for outcome in found])
     tokens = np.array([float(outcome.target_tokens) for outcome in found])
+    best_tokens = np.array([float(outcome.best_tokens) for outcome in found])
     weights = curves.resamples(groups, seed=seed)
     total = weights.sum(axis=1)
     never, always = kept.mean(), target.mean()
@@ -47,8 +49,10 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
         _fixed("never", float(never), 0.0, sampled_never, 0.0),
         _fixed("always", float(always), 1.0, sampled_always, float(tokens.sum())),
         _fixed("never, faulty lines drafted anew", float(repaired.mean()), 0.0, weights @ repaired / total, 0.0),
-        _fixed("always, the target's line refused where it is worse", float(chosen.mean()), 1.0,
-               weights @ chosen / total, float(tokens.sum())),
+        _fixed("always, the target's line refused where it is worse", float(first.mean()), 1.0,
+               weights @ first / total, float(tokens.sum())),
+        _fixed("always, the likeliest of its lines, refused where it is worse", float(chosen.mean()), 1.0,
+               weights @ chosen / total, float(best_tokens.sum())),
     ]  # fmt: skip
     oracle = NamedRule("oracle", lambda _signals: 0.0)
     for rule in (*compared, oracle):
@@ -59,7 +63,8 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
         sampled = np.array([curves.quality(lines, scores, TABLE_SHARES, row) for row in weights])
         shares = curves.recovered(point, never, always)
         shares_sampled = curves.recovered(sampled, sampled_never[:, None], sampled_always[:, None])
-        spent = curves.quality(curves.Lines(np.zeros(len(found)), tokens, groups), scores, TABLE_SHARES) * len(found)
+        paid = np.array([float(rule.tokens(outcome)) for outcome in found])
+        spent = curves.quality(curves.Lines(np.zeros(len(found)), paid, groups), scores, TABLE_SHARES) * len(found)
         rows.append(
             {
                 "name": rule.name,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp import merge, signals, triggers
@@ -16,6 +16,7 @@ from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.metered import BudgetSpent
 from egate_lsp.gate import REPAIRED
 from egate_lsp.models import Limits, Search
+from egate_lsp.repair import BRANCHES, better, is_followed, lines_of, reviewed, sound
 from egate_lsp.values import CompletionLine, Shape, Source
 
 if TYPE_CHECKING:
@@ -47,8 +48,9 @@ class Version:
         lines: signals of each line, as the gate sees them; one for a hole in a line.
         right: by the problem's tests, or equal to the author's text without tests.
         parses: it adds no syntax error; None: not known.
-        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the target's, unless it is
-            refused.
+        chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the likeliest sound one of
+            the target's lines, unless it is refused.
+        first_right: the same if the target writes one line only.
     """
 
     text: str
@@ -56,6 +58,7 @@ class Version:
     right: bool
     chosen: str
     chosen_right: bool
+    first_right: bool
     parses: bool | None = None
     chosen_parses: bool | None = None
 
@@ -69,7 +72,8 @@ class Outcome:
         shown: the same with faulty lines drafted anew, as the cascade does.
         signals: of the plain draft as a whole, as published rules see it.
         tokens: of the plain draft.
-        target, target_right, target_tokens: the target's text, whether it is right, and how much it wrote.
+        target, target_right, target_tokens: the target's own text, whether it is right, and how much it wrote.
+        best_right, best_tokens: of the likeliest sound one of several lines, all of which count as written.
     """
 
     problem: Problem
@@ -79,7 +83,9 @@ class Outcome:
     tokens: tuple[Token, ...]
     target: str
     target_right: bool
+    best_right: bool
     target_tokens: int = 0
+    best_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,31 @@ class Drafted:
     shown: Sequence[CompletionLine]
     disagreement: float | None
     usage: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What a target wrote for a hole.
+
+    Attributes:
+        lines: its own text.
+        candidates: the line of each draft of a search, as a tier writes them for a deferred line, that of its own text
+            first; empty where a tier writes one.
+        below: what the model's review says of each of these, by its text.
+        tokens: written in all.
+    """
+
+    lines: Sequence[DraftLine]
+    candidates: Sequence[DraftLine] = ()
+    below: Mapping[str, float] = field(default_factory=dict)
+    tokens: int = 0
+
+    def best(self, hole: FimContext, assessed: Callable[[str], Assessment]) -> Sequence[DraftLine]:
+        """The answer of a tier: the best candidate without a fault, or its own lines."""
+        if not self.candidates or not self.candidates[0].text.strip():
+            return self.lines
+        found = better(self.candidates[0].text, sound(self.candidates, hole, assessed), self.below)
+        return self.lines if found is None else [found[0]]
 
 
 async def collect(
@@ -137,11 +168,9 @@ async def draft_all(
     return found
 
 
-async def answer_all(
-    problems: Sequence[Problem], target: RecordedModel, progress: Progress
-) -> list[Sequence[DraftLine]]:
+async def answer_all(problems: Sequence[Problem], target: RecordedModel, progress: Progress) -> list[Written]:
     """The target's text for each problem, as far as its budget goes; closes the model."""
-    found: list[Sequence[DraftLine]] = []
+    found: list[Written] = []
     try:
         for index, problem in enumerate(problems):
             progress(f"{target.name} writes", index, len(problems))
@@ -156,7 +185,7 @@ async def answer_all(
 def judge_all(
     problems: Sequence[Problem],
     drafts: Sequence[Drafted],
-    answers: Sequence[Sequence[DraftLine]] | None,
+    answers: Sequence[Written] | None,
     checker: Checker,
     verdicts: Verdicts,
     progress: Progress,
@@ -205,16 +234,29 @@ def policy(hole: FimContext) -> Policy:
     )
 
 
-async def _patiently(model: Model, hole: FimContext) -> list[DraftLine]:
-    """`written`, tried again after errors that may pass by themselves, with growing pauses."""
+async def _patiently(model: RecordedModel, hole: FimContext) -> Written:
+    """`_answered`, tried again after errors that may pass by themselves, with growing pauses."""
     for pause in PAUSES_S:
         try:
-            return await written(model, hole)
+            return await _answered(model, hole)
         except EgateError as error:
             if not error.retryable:
                 raise
             await asyncio.sleep(pause)
-    return await written(model, hole)
+    return await _answered(model, hole)
+
+
+async def _answered(model: RecordedModel, hole: FimContext) -> Written:
+    if not is_followed(hole) or not model.searches:
+        lines = await written(model, hole)
+        return Written(lines, tokens=sum(len(line.tokens) for line in lines))
+    # The search first: its first draft is the model's own text, which need not be written twice.
+    found = await model.candidates(hole, ONE_LINE, Search(branches=BRANCHES))
+    tokens = int(model.usage().get("generated_tokens", sum(map(len, found))))
+    candidates = lines_of(found, hole)
+    distinct = {line.text: line for line in candidates if line.text.strip()}
+    below = await reviewed(model, hole, list(distinct.values()))
+    return Written(await written(model, hole), candidates, below, tokens)
 
 
 async def written(model: Model, hole: FimContext) -> list[DraftLine]:
@@ -225,23 +267,35 @@ async def written(model: Model, hole: FimContext) -> list[DraftLine]:
 
 
 def outcome(
-    problem: Problem, drafted: Drafted, answer: Sequence[DraftLine] | None, checker: Checker, verdicts: Verdicts
+    problem: Problem, drafted: Drafted, answer: Written | None, checker: Checker, verdicts: Verdicts
 ) -> Outcome:
     """All texts tested and weighed."""
     hole = problem.context
     plain = inserted(drafted.plain, hole)
     shown = "\n".join(line.text for line in drafted.shown)
-    target = plain if answer is None else inserted(answer, hole)
-    known = {
-        text: assess(hole, text, checker, enabled=triggers.NAMES, complete=problem.complete)
-        for text in {plain, shown, target}
-    }
-    right = {text: verdicts.right(problem, text) for text in known}
+    target = plain if answer is None else inserted(answer.lines, hole)
+    known: dict[str, Assessment] = {}
+    right: dict[str, bool] = {}
+
+    def assessed(text: str) -> Assessment:
+        if text not in known:
+            known[text] = assess(hole, text, checker, enabled=triggers.NAMES, complete=problem.complete)
+        return known[text]
+
+    best = plain if answer is None else inserted(answer.best(hole, assessed), hole)
+    for text in (plain, shown, target, best):
+        assessed(text)
+        right.setdefault(text, verdicts.right(problem, text))
+
+    def deferred(text: str, theirs: str) -> str:
+        refused = answer is None or refusal(hole, text, theirs, known[text], known[theirs])
+        return text if refused else theirs
 
     def version(text: str, lines: tuple[Mapping[str, float], ...]) -> Version:
-        refused = answer is None or refusal(hole, text, target, known[text], known[target])
-        chosen = text if refused else target
-        return Version(text, lines, right[text], chosen, right[chosen], _parses(known[text]), _parses(known[chosen]))
+        chosen, first = deferred(text, best), deferred(text, target)
+        return Version(
+            text, lines, right[text], chosen, right[chosen], right[first], _parses(known[text]), _parses(known[chosen])
+        )
 
     tokens = tuple(token for line in drafted.plain for token in line.tokens)
     extra = {} if drafted.disagreement is None else {DISAGREEMENT: drafted.disagreement}
@@ -261,7 +315,9 @@ def outcome(
         tokens,
         target,
         right[target],
-        sum(len(line.tokens) for line in answer or ()),
+        right[best],
+        0 if answer is None else sum(len(line.tokens) for line in answer.lines),
+        0 if answer is None else answer.tokens,
     )
 
 

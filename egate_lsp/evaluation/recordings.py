@@ -14,11 +14,11 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp.evaluation.journal import Journal
-from egate_lsp.models import Search, Searcher
+from egate_lsp.models import Reviewer, Search, Searcher
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
     from egate_lsp.models import Limits, Model
@@ -34,11 +34,15 @@ class RecordedModel:
     The real model is opened when it is first needed: two engines at once would spoil each other's time.
 
     Attributes:
-        generated: generations that the real model was asked for.
+        generated: generations and reviews that the real model was asked for.
+        searches: the real model is a `Searcher`.
     """
 
-    def __init__(self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]]) -> None:
+    def __init__(
+        self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]], *, searches: bool = True
+    ) -> None:
         self._name = name
+        self.searches = searches
         self._journal = Journal(path)
         self._open_model = open_model
         self._model: Model | None = None
@@ -91,6 +95,8 @@ class RecordedModel:
     ) -> list[list[Token]]:
         """Several drafts of a line; see `Searcher`. What is recorded is whole, however long it takes."""
         del within_s
+        if not self.searches:
+            return [[token async for token in self.generate(context, limits)]]
         record = self._kept.get(_key(context, limits, search)) or self._wider(context, limits, search)
         if record is None:
             model = await self._real()
@@ -103,6 +109,23 @@ class RecordedModel:
             )
         self._usage = record.get("usage", {})
         return [[_token(token) for token in branch] for branch in record["branches"]]
+
+    async def review(self, context: FimContext, lines: Sequence[str], *, within_s: float | None = None) -> list[float]:
+        """How well the text below follows each line; see `Reviewer`. What is recorded is whole, however long it
+        takes."""
+        del within_s
+        place = _digest([context.prefix, context.suffix])
+        keys = {line: f"review:{place}:{_digest([line])}" for line in lines}
+        if new := [line for line, key in keys.items() if key not in self._kept]:
+            model = await self._opened()
+            found = await model.review(context, new) if isinstance(model, Reviewer) else []
+            if not found:
+                return []
+            self.generated += 1
+            for line, logprob in zip(new, found, strict=True):
+                self._kept[keys[line]] = {"key": keys[line], "logprob": round(logprob, ROUND)}
+                self._journal.add(self._kept[keys[line]])
+        return [self._kept[keys[line]]["logprob"] for line in lines]
 
     def _wider(self, context: FimContext, limits: Limits, search: Search) -> dict[str, Any] | None:
         """The same search recorded with more probabilities of each token than are wanted."""
@@ -130,9 +153,12 @@ class RecordedModel:
         return self._kept.get("line:" + _hole(context))
 
     async def _real(self) -> Model:
+        self.generated += 1
+        return await self._opened()
+
+    async def _opened(self) -> Model:
         if self._model is None:
             self._model = await self._open_model()
-        self.generated += 1
         return self._model
 
     def _keep(self, key: str, branches: list[list[Token]], *, ended: bool, started: float) -> dict[str, Any]:
@@ -151,7 +177,11 @@ class RecordedModel:
 
 
 def _hole(context: FimContext) -> str:
-    return hashlib.sha256(json.dumps([context.shown, context.suffix]).encode()).hexdigest()[:32]
+    return _digest([context.shown, context.suffix])
+
+
+def _digest(texts: Sequence[str]) -> str:
+    return hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:32]
 
 
 def _key(context: FimContext, limits: Limits, search: Search) -> str:
@@ -161,6 +191,8 @@ def _key(context: FimContext, limits: Limits, search: Search) -> str:
 
 def _index(kept: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
     kept[record["key"]] = record
+    if "logprob" in record:
+        return  # of a review
     hole, _, wanted = record["key"].partition(" ")
     max_lines, *search = json.loads(wanted)
     documented = search[1]

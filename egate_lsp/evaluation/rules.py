@@ -32,6 +32,7 @@ class NamedRule:
         ours: several lines are as unsure as the unsurest of them. A published rule sees the draft as one text.
         repairs: whether faulty lines are drafted anew.
         refuses: whether the target's text is refused where it is worse than the draft's.
+        searches: whether the target's text is the likeliest sound one of several lines.
     """
 
     name: str
@@ -39,6 +40,7 @@ class NamedRule:
     ours: bool = False
     repairs: bool = True
     refuses: bool = True
+    searches: bool = True
 
     def of(self, outcome: Outcome) -> float:
         """The score of a draft."""
@@ -53,7 +55,15 @@ class NamedRule:
     def right(self, outcome: Outcome) -> tuple[bool, bool]:
         """Is what is shown right, if the draft is kept and if it is deferred?"""
         draft = self.draft(outcome)
-        return draft.right, draft.chosen_right if self.ours and self.refuses else outcome.target_right
+        if not self.ours:
+            return draft.right, outcome.target_right
+        if self.refuses:
+            return draft.right, draft.chosen_right if self.searches else draft.first_right
+        return draft.right, outcome.best_right if self.searches else outcome.target_right
+
+    def tokens(self, outcome: Outcome) -> int:
+        """That the target writes if the draft is deferred."""
+        return outcome.best_tokens if self.ours and self.searches else outcome.target_tokens
 
 
 def rivals() -> list[NamedRule]:
@@ -77,6 +87,7 @@ def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     found = [
         NamedRule("default", gate_score(default), ours=True),
         NamedRule("default without repair", gate_score(default), ours=True, repairs=False),
+        NamedRule("default, one line of the target", gate_score(default), ours=True, searches=False),
         NamedRule("default, the target's line never refused", gate_score(default), ours=True, refuses=False),
         NamedRule("default without syntax", gate_score(default, without={SYNTAX}), ours=True),
         NamedRule("default without names", gate_score(default, without={NAMES}), ours=True),

@@ -63,6 +63,10 @@ async def lines_of(
 ) -> list[Said]:
     """What a model writes for each hole; one that drafts has its faulty lines drafted anew. Closes the model."""
     score = gate_score(rule)
+
+    def assessor(problem: Problem) -> Callable[[str], Assessment]:
+        return lambda text: assess(problem.context, text, checker, enabled=triggers.NAMES, complete=problem.complete)
+
     found = []
     if drafts:
         drafted = await draft_all(problems, model, checker, progress)
@@ -70,14 +74,19 @@ async def lines_of(
         tokens = [tuple(token for line in each.shown for token in line.tokens) for each in drafted]
         marked = [any(line.signals.get(REPAIRED) for line in each.shown) for each in drafted]
         anew = [{REPAIRED: 1.0} if mark else {} for mark in marked]
+        counts = list(map(len, tokens))
     else:
         answers = await answer_all(problems, model, progress)
-        texts = [inserted(each, problem.context) for each, problem in zip(answers, problems, strict=True)]
-        tokens = [tuple(token for line in each for token in line.tokens) for each in answers]
+        chosen = [
+            each.best(problem.context, assessor(problem)) for each, problem in zip(answers, problems, strict=True)
+        ]
+        texts = [inserted(lines, problem.context) for lines, problem in zip(chosen, problems, strict=True)]
+        tokens = [tuple(token for line in lines for token in line.tokens) for lines in chosen]
         anew = [{} for _ in answers]
-    for problem, text, written, extra in zip(problems, texts, tokens, anew, strict=True):
-        known = assess(problem.context, text, checker, enabled=triggers.NAMES, complete=problem.complete)
-        found.append(Said(text, score(line_signals(written) | known.signals | extra), known, len(written)))
+        counts = [each.tokens for each in answers]
+    for problem, text, written, extra, count in zip(problems, texts, tokens, anew, counts, strict=True):
+        known = assessor(problem)(text)
+        found.append(Said(text, score(line_signals(written) | known.signals | extra), known, count))
     return found
 
 

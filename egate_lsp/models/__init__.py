@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from egate_lsp.values import FimContext, Token
 
@@ -56,6 +56,17 @@ class Searcher(Protocol):
         """The greedy draft's tokens first, then the branches' by falling probability of the token that leaves it.
         `within_s`: after so many seconds it ends, with the drafts whose line is whole by then; None: it takes as long
         as it takes."""
+        ...
+
+
+@runtime_checkable
+class Reviewer(Protocol):
+    """A model that can tell how well the text below follows a line."""
+
+    async def review(self, context: FimContext, lines: Sequence[str], *, within_s: float | None = None) -> list[float]:
+        """For each of the lines, none of them empty, the log-probability in nats of the next lines of
+        `context.suffix` behind `context.prefix` and it, read from left to right. [] if there are none, or if it is not
+        done within so many seconds; None: as long as it takes."""
         ...
 
 

@@ -175,10 +175,10 @@ class EngineProcess:
             EngineDied: the engine crashed or hung; the next call starts it again.
             DraftError: the engine is closed, or llama.cpp refused the prompt.
         """
-        stream = self._stream(context, limits, Search())
+        stream = self._stream(context, limits, _generation(context, limits, Search()))
         try:
-            async for _, token in stream:
-                yield token
+            async for event in stream:
+                yield self._token(event)
         finally:
             await stream.aclose()
 
@@ -187,27 +187,49 @@ class EngineProcess:
     ) -> list[list[Token]]:
         """Several drafts of the cursor's line; see `Searcher`. Raises as `generate` does."""
         found: list[list[Token]] = [[]]
-        stream = self._stream(context, replace(limits, max_lines=1), search)
+        limits = replace(limits, max_lines=1)
+        stream = self._stream(context, limits, _generation(context, limits, search))
         try:
             async with asyncio.timeout(within_s):
-                async for branch, token in stream:
+                async for event in stream:
+                    branch = event.get("branch", 0)
                     found += [[] for _ in range(branch + 1 - len(found))]
-                    found[branch].append(token)
+                    found[branch].append(self._token(event))
         except TimeoutError:
             return [tokens for tokens in found if tokens and b"\n" in tokens[-1].piece]
         finally:
             await stream.aclose()
         return found
 
-    async def _stream(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
-        """`(branch, token)` of one job. A window that it had no time to read whole is read afterwards, until the next
-        job comes."""
+    async def review(self, context: FimContext, lines: Sequence[str], *, within_s: float | None = None) -> list[float]:
+        """How well the text below follows each line; see `Reviewer`. Raises as `generate` does."""
+        job = {
+            "op": "review",
+            "prefix": _sendable(context.prefix),
+            "suffix": _sendable(context.suffix),
+            "lines": [_sendable(line) for line in lines],
+            "within_ms": None if within_s is None else within_s * 1000.0,
+        }
+        stream = self._stream(context, Limits(0, 1), job)
+        try:
+            async with asyncio.timeout(within_s):
+                async for event in stream:
+                    return list(event["logprobs"])
+        except TimeoutError:
+            pass
+        finally:
+            await stream.aclose()
+        return []
+
+    async def _stream(self, context: FimContext, limits: Limits, job: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        """What one job tells. A window that it had no time to read whole is read afterwards, until the next job
+        comes."""
         self._wanted += 1
         try:
             await self._stop_reading()
-            async with contextlib.aclosing(self._in_turn(context, limits, search)) as stream:
-                async for branch, token in stream:
-                    yield branch, token
+            async with contextlib.aclosing(self._in_turn(limits, job)) as stream:
+                async for event in stream:
+                    yield event
         finally:
             self._wanted -= 1
             # Not where the next job waits already: it has stopped what was being read, and could not stop this.
@@ -215,17 +237,17 @@ class EngineProcess:
             if idle and self._usage.get("unread_tokens") and self._draft.read_ahead:
                 self._reading = asyncio.create_task(self._read(context), name="egate engine reading")
 
-    async def _in_turn(self, context: FimContext, limits: Limits, search: Search) -> AsyncGenerator[tuple[int, Token]]:
+    async def _in_turn(self, limits: Limits, job: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
         async with self._turn:
             # An engine that was killed while it was idle is found dead only now: as long as nothing was written, the
             # job is run once more on a new one.
             may_retry = True
             while True:
-                stream = self._run(await self._ready(), context, limits, search)
+                stream = self._run(await self._ready(), limits, job)
                 try:
-                    async for branch, token in stream:
+                    async for event in stream:
                         may_retry = False
-                        yield branch, token
+                        yield event
                     return
                 except EngineDied as error:
                     if not may_retry or not error.sudden:
@@ -241,7 +263,9 @@ class EngineProcess:
             if self._child is None or not self._child.alive:
                 return
             try:
-                async with contextlib.aclosing(self._run(self._child, context, Limits(0, 1), Search())) as stream:
+                limits = Limits(0, 1)
+                job = _generation(context, limits, Search())
+                async with contextlib.aclosing(self._run(self._child, limits, job)) as stream:
                     async for _ in stream:
                         pass
             except DraftError as error:
@@ -279,39 +303,24 @@ class EngineProcess:
         if self._cancelling:
             await asyncio.wait(set(self._cancelling))
 
-    async def _run(
-        self, child: _Child, context: FimContext, limits: Limits, search: Search
-    ) -> AsyncGenerator[tuple[int, Token]]:
-        """One job on one child."""
+    async def _run(self, child: _Child, limits: Limits, message: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
+        """One job on one child: its messages "token" and "reviewed"."""
         self._stop_idle_clock()
         self._jobs += 1
         job = self._jobs
-        vocabulary = self.info["vocabulary"]
         self._report("working")
         if limits.max_tokens:
             self._usage = {}  # what is read ahead is not part of a generation
         child.messages(job)
-        child.send(
-            op="generate",
-            job=job,
-            prefix=context.shown.encode("utf-8", "replace").decode(),
-            suffix=context.suffix.encode("utf-8", "replace").decode(),
-            max_tokens=limits.max_tokens,
-            max_lines=limits.max_lines,
-            reading_ms=limits.reading_ms,
-            **asdict(search),
-        )
+        child.send(**message, job=job)
         finished = False
         try:
             while True:
                 event = await self._next_event(child, job)
-                if event["event"] == "token":
+                if event["event"] in {"token", "reviewed"}:
                     if "usage" in event and limits.max_tokens:
                         self._usage = _numbers(event["usage"])
-                    piece = event["piece"].encode("latin-1")
-                    top = tuple(event.get("top", ()))
-                    token = Token(piece, event["logprob"], event["entropy"], event["margin"], vocabulary, top)
-                    yield event.get("branch", 0), token
+                    yield event
                 elif event["event"] == "done":
                     finished = True
                     self._deaths = 0
@@ -333,6 +342,10 @@ class EngineProcess:
             finally:
                 self._start_idle_clock()
                 self._report("ready" if child.alive else "stopped")
+
+    def _token(self, event: dict[str, Any]) -> Token:
+        piece, top = event["piece"].encode("latin-1"), tuple(event.get("top", ()))
+        return Token(piece, event["logprob"], event["entropy"], event["margin"], self.info["vocabulary"], top)
 
     async def restart(self) -> None:
         """End the process and forget failures; the next job starts it anew."""
@@ -468,6 +481,22 @@ class EngineProcess:
 
 
 _MEMORY_HINT = "If memory is short, choose a smaller draft.model or lower draft.context_tokens."
+
+
+def _generation(context: FimContext, limits: Limits, search: Search) -> dict[str, Any]:
+    return {
+        "op": "generate",
+        "prefix": _sendable(context.shown),
+        "suffix": _sendable(context.suffix),
+        "max_tokens": limits.max_tokens,
+        "max_lines": limits.max_lines,
+        "reading_ms": limits.reading_ms,
+        **asdict(search),
+    }
+
+
+def _sendable(text: str) -> str:
+    return text.encode("utf-8", "replace").decode()
 
 
 def _numbers(usage: dict[str, Any]) -> dict[str, float]:

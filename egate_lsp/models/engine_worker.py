@@ -1,7 +1,7 @@
 """The engine's own process: `python -m egate_lsp.models.engine_worker`.
 
-One JSON object per line. In: load, generate, cancel, stop. Out: loaded, progress, token, done, error. Bytes travel as
-Latin-1 text. It ends when its standard input closes, so it never outlives the server.
+One JSON object per line. In: load, generate, review, cancel, stop. Out: loaded, progress, token, reviewed, done,
+error. Bytes travel as Latin-1 text. It ends when its standard input closes, so it never outlives the server.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class Worker:
         while (message := self._messages.get())["op"] != "stop":
             if message["op"] == "load":
                 self._load(message)
-            elif message["op"] == "generate":
-                self._generate(message)
+            elif message["op"] in {"generate", "review"}:
+                self._work(message)
 
     def _read(self) -> None:
         for line in self._incoming:
@@ -91,9 +91,9 @@ class Worker:
             load_ms=(time.perf_counter() - started) * 1000.0,
         )
 
-    def _generate(self, message: dict[str, Any]) -> None:
+    def _work(self, message: dict[str, Any]) -> None:
         from egate_lsp.errors import EgateError
-        from egate_lsp.models.llamacpp import CancelledJob, Job
+        from egate_lsp.models.llamacpp import CancelledJob
 
         engine, job = self._engine, message["job"]
         if engine is None:
@@ -106,34 +106,42 @@ class Worker:
         try:
             if cancelled:
                 raise CancelledJob
-            wanted = Job(**{key: value for key, value in message.items() if key not in {"op", "job"}})
-            first, sent = True, 0.0
-            for token in engine.generate(
-                wanted, lambda done, total: self._send(event="progress", job=job, done=done, total=total)
-            ):
-                # The server reads on one of the cores that the next token is computed on: it is not woken for each.
-                now = time.monotonic()
-                at_once = b"\n" in token.piece or now - sent >= HELD_BACK_S
-                sent = now if at_once else sent
-                self._send(
-                    at_once=at_once,
-                    event="token",
-                    job=job,
-                    piece=token.piece.decode("latin-1"),
-                    entropy=token.entropy,
-                    logprob=token.logprob,
-                    margin=token.margin,
-                    **({"branch": token.branch} if token.branch else {}),
-                    **({"top": token.top} if token.top else {}),
-                    **({"usage": engine.usage.of_prompt()} if first else {}),  # for whoever is shown a part
-                )
-                first = False
+            wanted = {key: value for key, value in message.items() if key not in {"op", "job"}}
+            if message["op"] == "review":
+                self._send(event="reviewed", job=job, logprobs=engine.review(**wanted))
+            else:
+                self._generate(engine, job, wanted)
         except CancelledJob:
             engine.usage.stop = "cancelled"
         except EgateError as error:
             self._send(event="error", job=job, message=str(error), hint=error.hint)
             return
         self._send(event="done", job=job, usage=asdict(engine.usage))
+
+    def _generate(self, engine: LlamaCppEngine, job: int, wanted: dict[str, Any]) -> None:
+        from egate_lsp.models.llamacpp import Job
+
+        first, sent = True, 0.0
+        for token in engine.generate(
+            Job(**wanted), lambda done, total: self._send(event="progress", job=job, done=done, total=total)
+        ):
+            # The server reads on one of the cores that the next token is computed on: it is not woken for each.
+            now = time.monotonic()
+            at_once = b"\n" in token.piece or now - sent >= HELD_BACK_S
+            sent = now if at_once else sent
+            self._send(
+                at_once=at_once,
+                event="token",
+                job=job,
+                piece=token.piece.decode("latin-1"),
+                entropy=token.entropy,
+                logprob=token.logprob,
+                margin=token.margin,
+                **({"branch": token.branch} if token.branch else {}),
+                **({"top": token.top} if token.top else {}),
+                **({"usage": engine.usage.of_prompt()} if first else {}),  # for whoever is shown a part
+            )
+            first = False
 
 
 def main() -> None:

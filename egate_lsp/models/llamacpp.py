@@ -19,7 +19,7 @@ import numpy as np
 from egate_lsp import context as contexts
 from egate_lsp.errors import DraftError, ModelLoadError
 from egate_lsp.models import healing, lookup
-from egate_lsp.models.entropy import Meter, TokenStats, likeliest, top_probabilities
+from egate_lsp.models.entropy import Meter, TokenStats, likeliest, logprob_of, top_probabilities
 from egate_lsp.models.fim import FimMarks, FimOrder, parts
 from egate_lsp.models.slots import Slots
 from egate_lsp.models.trail import Trail
@@ -59,6 +59,11 @@ WARM_UP_TOKENS = 64
 LEAST_SPELLED = 2
 MOST_SPELLED = 8  # a wrong guess costs no more than three or four tokens one by one
 MOST_SPELLINGS = 2  # guesses after the first, in one draft
+# What a review reads: so many characters above the line, and below it so many lines (the rest of the cursor's line is
+# the first of them) of at most so many characters.
+REVIEW_ABOVE = 1200
+REVIEWED_LINES = 5
+REVIEW_BELOW = 400
 # A token decoded in a batch with guesses must come out as it does alone, up to this difference of a logit.
 SAME_LOGITS = 1e-3
 CELLS = 256  # llama.cpp looks through the cache by multiples of so many cells
@@ -200,6 +205,7 @@ class LlamaCppEngine:
         self._stops = self._stop_tokens()
         # The state of a recurrent model is one piece, of which no part can be copied.
         recurrent = llama.llama_model_is_recurrent(self._model) or llama.llama_model_is_hybrid(self._model)
+        self._recurrent = recurrent
         self._slots = Slots(1 if recurrent else PROMPTS)
         self._current = 0  # the slot whose tokens are in the KV cache
         self._parked = _Parked(self._context)
@@ -460,7 +466,7 @@ class LlamaCppEngine:
                 if self._cancel[0] != b"\x00":
                     raise CancelledJob
                 branches = list(alive)
-                self._decode_branches([(FIRST_BRANCH + branch - 1, *alive[branch][:2]) for branch in branches])
+                self._decode_beside([(FIRST_BRANCH + branch - 1, *alive[branch][:2]) for branch in branches])
                 for row, branch in enumerate(branches):
                     _, position, forced = alive.pop(branch)
                     following, stats, logits = self._next(forced, self.logits(row))
@@ -475,6 +481,61 @@ class LlamaCppEngine:
         finally:
             for branch in range(1, len(leaving) + 1):
                 llama.llama_memory_seq_rm(self._memory, FIRST_BRANCH + branch - 1, -1, -1)
+
+    def review(self, prefix: str, suffix: str, lines: Sequence[str], within_ms: float | None = None) -> list[float]:
+        """For each line the log-probability in nats of the text below it, behind the text above and the line; see
+        `models.Reviewer`. [] also if it would take longer than `within_ms` at the measured speed.
+
+        The text below is split into tokens by itself, line by line, so that it is the same tokens after each line.
+
+        Raises:
+            CancelledJob: by `cancel`.
+            DraftError: llama.cpp could not decode.
+        """
+        self.usage = Usage()
+        below: list[int] = []
+        for index, line in enumerate(suffix[:REVIEW_BELOW].split("\n")[:REVIEWED_LINES]):
+            below += self._tokenize("\n" + line if index else line)
+        above = self._tokenize(contexts.nearest(prefix, "", REVIEW_ABOVE)[0])
+        above = above or [max(llama.llama_vocab_bos(self._vocab), 0)]
+        read = [self._tokenize(line) + below for line in lines]
+        count = len(above) + sum(map(len, read))
+        late = within_ms is not None and self._speed is not None and count > self._speed * within_ms / 1000.0
+        longest = len(above) + max(map(len, read), default=0)
+        # A recurrent state cannot go back to where the lines begin.
+        if not below or late or self._recurrent or longest > self.settings.context_tokens:
+            return []
+        kept = self._parked.keep(self._current)
+        llama.llama_memory_seq_rm(self._memory, PROMPT, -1, -1)
+        try:
+            self._read_on(above, 0, counted=0)
+            found = []
+            for tokens in read:
+                found.append(self._read_on(tokens, len(above), counted=len(below)))
+                llama.llama_memory_seq_rm(self._memory, PROMPT, len(above), -1)
+        finally:
+            llama.llama_memory_seq_rm(self._memory, PROMPT, -1, -1)
+            if not (kept and self._parked.restore(self._current)):
+                self._drop(self._current)
+        return found
+
+    def _read_on(self, tokens: Sequence[int], held: int, *, counted: int) -> float:
+        """Read tokens behind the first `held` of a review; the log-probability of the last `counted` of them, which are
+        not all."""
+        found = 0.0
+        first = len(tokens) - counted - 1  # whose logits are of the first that counts
+        for start in range(0, len(tokens), self.settings.batch_tokens):
+            if self._cancel[0] != b"\x00":
+                raise CancelledJob
+            chunk = tokens[start : start + self.settings.batch_tokens]
+            outputs = range(min(max(first - start, 0), len(chunk) - 1), len(chunk))
+            entries = [(PROMPT, token, held + start + index) for index, token in enumerate(chunk)]
+            self._decode_beside(entries, outputs=outputs)
+            self.usage.evaluated_tokens += len(chunk)
+            for row in outputs:
+                if first <= start + row < len(tokens) - 1:
+                    found += logprob_of(self.logits(row), tokens[start + row + 1])
+        return found
 
     def _alternative(self, token: int, step: _Step) -> Generated | None:
         """The token by which a branch leaves; its entropy and margin are the greedy token's, so they are not told."""
@@ -657,8 +718,9 @@ class LlamaCppEngine:
         self._resynchronise(tokens)
         self._refuse(result)
 
-    def _decode_branches(self, entries: Sequence[tuple[int, int, int]]) -> None:
-        self._fill(entries, outputs=range(len(entries)))
+    def _decode_beside(self, entries: Sequence[tuple[int, int, int]], *, outputs: range | None = None) -> None:
+        """Read what is no part of the current slot."""
+        self._fill(entries, outputs=range(len(entries)) if outputs is None else outputs)
         result = llama.llama_decode(self._context, self._batch)
         if result != 0:
             self._refuse(result)

@@ -96,6 +96,7 @@ class ScriptedSearcher(ScriptedModel):
         except TimeoutError:
             return []
         found = (rule.tokens, *rule.others[: search.branches])
+        self._generated = sum(map(len, found))
         return [[_token(text, entropy) for text, entropy in tokens] for tokens in found]
 
 
