@@ -18,7 +18,7 @@ from egate_lsp.errors import (
     Withheld,
 )
 from egate_lsp.gate import Rule, judge
-from egate_lsp.models import Limits, Search, Searcher
+from egate_lsp.models import Limits, Reviewer, Search, Searcher
 from egate_lsp.repair import BRANCHES, better, is_followed, lines_of, reviewed, sound
 from egate_lsp.values import DraftLine, TierRequest, Verdict
 
@@ -52,6 +52,7 @@ class Tier:
         max_tokens: cap for one line.
         candidates: lines that a model which can search and review writes for one place, in one batch; of those
             without a fault the one that goes best with the text below is its answer.
+        choosing_s: how long it took to find the others and choose, last time, or how long was not enough.
         first_pause_s: length of the first pause.
         failures: failed requests in a row.
         pauses: pauses in a row.
@@ -65,6 +66,7 @@ class Tier:
     rule: Rule = field(default_factory=Rule)
     max_tokens: int = 256
     candidates: int = 1 + BRANCHES
+    choosing_s: float = 0.0
     first_pause_s: float = FIRST_PAUSE_S
     failures: int = 0
     pauses: int = 0
@@ -211,17 +213,24 @@ async def _likeliest(
 ) -> tuple[DraftLine, str]:
     """The best sound one of several lines that the tier's model finds, by its review, or `line`, its first; and how it
     was chosen. What the model has read for the first is in its memory still. `ends`: seconds that are left."""
-    model = tier.model
-    if tier.candidates < 2 or ends() < MIN_SEARCH_S or not isinstance(model, Searcher) or not is_followed(context):
+    model, left_s = tier.model, ends()
+    if tier.candidates < 2 or left_s < MIN_SEARCH_S or not isinstance(model, Searcher) or not is_followed(context):
         return line, ""
+    reviews = isinstance(model, Reviewer) and left_s > tier.choosing_s
+    if not reviews and sound([line], context, assess):
+        return line, ""  # nothing would be known of the others that speaks for them
     limits, search = Limits(tier.max_tokens, 1), Search(branches=tier.candidates - 1)
     try:
-        found = await model.candidates(context, limits, search, within_s=_finite(ends()))
+        found = await model.candidates(context, limits, search, within_s=_finite(left_s))
     except EgateError:
         return line, ""  # what there is already is no worse for it
     lines = lines_of(found, context)
     choice = sound(lines, context, assess)
     below = await reviewed(model, context, [each for each, _ in choice], _finite(ends()))
+    if below is None:
+        tier.choosing_s = max(tier.choosing_s, left_s)
+    elif below and math.isfinite(left_s):
+        tier.choosing_s = left_s - ends()
     best = better(line.text, choice, below)
     if best is None:
         return line, ""

@@ -97,7 +97,7 @@ def likeliest(lines: Sequence[Sound], below: Mapping[str, float] | None = None) 
     return max(lines, key=lambda each: rank(*each), default=None)
 
 
-def better(first: str, lines: Sequence[Sound], below: Mapping[str, float]) -> Sound | None:
+def better(first: str, lines: Sequence[Sound], below: Mapping[str, float] | None) -> Sound | None:
     """What takes the place of the `first` line of several, by a review, or without one where the first is not sound;
     None: it stays. The likeliest line without a review is right no more often than the first (docs/gate.md). Pure."""
     if not below and any(line.text == first for line, _ in lines):
@@ -114,13 +114,13 @@ def is_followed(hole: FimContext) -> bool:
 
 async def reviewed(
     model: Model | Searcher, hole: FimContext, lines: Sequence[DraftLine], within_s: float | None = None
-) -> dict[str, float]:
+) -> dict[str, float] | None:
     """The log-probability in nats of the text below the hole after each line, by the line's text; empty if there is
-    nothing to choose from or no review to be had, within so many seconds."""
+    nothing to choose from or no review to be had, None if it would take longer than so many seconds."""
     if len(lines) < 2 or not isinstance(model, Reviewer) or not is_followed(hole):
         return {}
     if within_s is not None and within_s <= 0.0:
-        return {}
+        return None
     rest = hole.suffix.partition("\n")[0]
     texts = [without_overlap(line.text, rest) for line in lines]
     if not all(texts):
@@ -129,4 +129,4 @@ async def reviewed(
         found = await model.review(hole, texts, within_s=within_s)
     except DraftError:
         return {}  # what there is already is no worse for it
-    return dict(zip((line.text for line in lines), found, strict=True)) if found else {}
+    return dict(zip((line.text for line in lines), found, strict=True)) if found else None

@@ -180,7 +180,7 @@ FITTING = "written by big: of its 3 lines the one that goes best with the text b
         (("    a = 1", "    a = 2", "    a = 3"), (-2.0, -2.1, -2.2), "    a = 1", "written by big"),
         (("    a = 1", "    a = 2", "    a = 3"), (-2.3, -2.2, -2.1), "    a = 1", "written by big"),  # the likelier
         (("    a = 1 2", "    a = 2", "    a = 3"), (0.0, -2.0, -9.0), "    a = 2", FITTING),
-        (("    a = 1", "    a = 2", "    a = 3"), (), "    a = 1", "written by big"),  # no review to be had
+        (("    a = 1", "    a = 2", "    a = 3"), (), "    a = 1", "written by big"),  # no time for a review
         (("    a = 1 2", "    a = 2", "    a = 3"), (), "    a = 2", SOUND),
         (("    a = 1 2", "    a = 2 3", "    a = 3 4"), (), "    a = 1 2", "written by big"),  # none is sound
         (("    a = 1 2", "    print(a)", "    a = 3"), (), "    a = 3", SOUND),  # one stands there already
@@ -219,6 +219,25 @@ async def test_no_time_is_spent_on_other_lines_at_the_deadline(left_s: float) ->
     answer = await rewrite_line([Tier(big)], HOLE, 0, assess=known, deadline=100.0 + left_s, clock=lambda: 100.0)
 
     assert (answer.line.text, big.searched) == ("    a = 1 2", [])
+
+
+async def test_a_sound_line_gets_no_others_beside_it_where_they_took_too_long_to_review() -> None:
+    now = [100.0]
+    big = searching("    a = 1", "    a = 2", below={"    a = 1": -9.0, "    a = 2": 0.0})
+    tier = Tier(big)
+
+    async def answer(left_s: float) -> str:
+        found = await rewrite_line([tier], HOLE, 0, assess=known, deadline=now[0] + left_s, clock=lambda: now[0])
+        return found.line.text
+
+    big.below, late = {}, big.below
+    assert await answer(1.5) == "    a = 1"  # the review comes to nothing
+    big.below = late
+    assert await answer(1.5) == "    a = 1"
+    assert len(big.searched) == 1
+    assert await answer(8.0) == "    a = 2"
+    assert await answer(1.5) == "    a = 2"  # as the one before took no time at all
+    assert len(big.searched) == 3
 
 
 async def test_the_first_line_stays_where_the_search_fails() -> None:

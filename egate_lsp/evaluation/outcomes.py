@@ -256,7 +256,7 @@ async def _answered(model: RecordedModel, hole: FimContext) -> Written:
     candidates = lines_of(found, hole)
     distinct = {line.text: line for line in candidates if line.text.strip()}
     below = await reviewed(model, hole, list(distinct.values()))
-    return Written(await written(model, hole), candidates, below, tokens)
+    return Written(await written(model, hole), candidates, below or {}, tokens)
 
 
 async def written(model: Model, hole: FimContext) -> list[DraftLine]:
