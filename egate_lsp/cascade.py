@@ -538,7 +538,16 @@ class Cascade:
         def known(text: str) -> Assessment:  # of this place, also when the run has gone on
             return assess(here, text, self.checker, enabled=policy.triggers, patterns=policy.patterns)
 
-        asking = rewrite_line(behind, here, index, hint=hint, reasons=reasons, assess=known, deadline=run.deadline)
+        asking = rewrite_line(
+            behind,
+            here,
+            index,
+            hint=hint,
+            reasons=reasons,
+            assess=known,
+            before=self.tiers[0].model,
+            deadline=run.deadline,
+        )
         task = asyncio.create_task(asking, name="egate target")
         asked_at = time.monotonic()
         due = min(run.deadline, asked_at + policy.deadline_s)

@@ -328,8 +328,8 @@ class Cascade(_Section):
     """Cap on deferred lines per completion."""
     candidates: int = Field(5, ge=1, le=8)
     """Lines that a model on this machine writes for a deferred one, one first and then, while there is time, the
-    others in one batch; of those without a fault the one that goes best with the text below is its answer. A model at
-    an address writes one."""
+    others in one batch; of those without a fault the one that goes best with the text below, by the model before it, is
+    its answer. A model at an address writes one."""
     deadline_ms: float = Field(1500.0, gt=0, le=600_000)
     """An automatic request never waits for a target longer than this after it arrived."""
     invoked_deadline_ms: float = Field(8000.0, gt=0, le=600_000)

@@ -50,8 +50,8 @@ class Tier:
         rule: defers this tier's own line to the next tier; tau = inf for the last.
         pace: sets tau for this tier's lines behind the draft; None: the rule has the one that holds.
         max_tokens: cap for one line.
-        candidates: lines that a model which can search and review writes for one place, in one batch; of those
-            without a fault the one that goes best with the text below is its answer.
+        candidates: lines that a model which can search writes for one place, in one batch; of those without a fault
+            the one that goes best with the text below is its answer.
         choosing_s: how long it took to find the others and choose, last time, or how long was not enough.
         first_pause_s: length of the first pause.
         failures: failed requests in a row.
@@ -138,20 +138,22 @@ async def rewrite_line(
     hint: str = "",
     reasons: tuple[str, ...] = (),
     assess: Callable[[str], Assessment] | None = None,
+    before: Model | None = None,
     deadline: float = math.inf,
     clock: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """Ask the tiers for the line directly after `context.prefix`; a tier that is itself unsure defers to the next.
     `reasons` are why the draft's line, `hint`, was deferred; `assess` tells the faults of a line here: they count when
     a tier's own line is judged, a later tier's line that is worse is refused, and of several lines that a tier writes
-    one without is its answer. After `deadline`, by the clock, no tier looks for more than its first line.
+    one without is its answer. Which one, the model before it reviews, because it is quicker; `before` is that of the
+    draft. After `deadline`, by the clock, no tier looks for more than its first line.
 
     Never raises but for cancellation: a tier that fails is passed over.
     """
     requests: list[TierRequest] = []
     best: tuple[DraftLine, str] | None = None
     reason = "no tier to ask"
-    for tier in tiers:
+    for tier, earlier in zip(tiers, (before, *(tier.model for tier in tiers)), strict=False):
         if not tier.admit(clock()):
             reason = f"{tier.model.name} is paused: {tier.last_error}"
             continue
@@ -160,7 +162,9 @@ async def rewrite_line(
         try:
             line, note = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons)), ""
             if assess is not None and line.text.strip():
-                line, note = await _likeliest(tier, context, line, assess, lambda: deadline - SEARCH_END_S - clock())
+                line, note = await _likeliest(
+                    tier, earlier, context, line, assess, lambda: deadline - SEARCH_END_S - clock()
+                )
         except Withheld as error:
             tier.abandoned()
             reason = f"{tier.model.name}: {error}"
@@ -209,14 +213,21 @@ async def rewrite_line(
 
 
 async def _likeliest(
-    tier: Tier, context: FimContext, line: DraftLine, assess: Callable[[str], Assessment], ends: Callable[[], float]
+    tier: Tier,
+    earlier: Model | None,
+    context: FimContext,
+    line: DraftLine,
+    assess: Callable[[str], Assessment],
+    ends: Callable[[], float],
 ) -> tuple[DraftLine, str]:
-    """The best sound one of several lines that the tier's model finds, by its review, or `line`, its first; and how it
-    was chosen. What the model has read for the first is in its memory still. `ends`: seconds that are left."""
+    """The best sound one of several lines that the tier's model finds, by a review of the `earlier` model if it can, or
+    `line`, its first; and how it was chosen. What the model has read for the first is in its memory still. `ends`:
+    seconds that are left."""
     model, left_s = tier.model, ends()
+    reviewer = earlier if isinstance(earlier, Reviewer) else model
     if tier.candidates < 2 or left_s < MIN_SEARCH_S or not isinstance(model, Searcher) or not is_followed(context):
         return line, ""
-    reviews = isinstance(model, Reviewer) and left_s > tier.choosing_s
+    reviews = isinstance(reviewer, Reviewer) and left_s > tier.choosing_s
     if not reviews and sound([line], context, assess):
         return line, ""  # nothing would be known of the others that speaks for them
     limits, search = Limits(tier.max_tokens, 1), Search(branches=tier.candidates - 1)
@@ -226,7 +237,7 @@ async def _likeliest(
         return line, ""  # what there is already is no worse for it
     lines = lines_of(found, context)
     choice = sound(lines, context, assess)
-    below = await reviewed(model, context, [each for each, _ in choice], _finite(ends()))
+    below = await reviewed(reviewer, context, [each for each, _ in choice], _finite(ends()))
     if below is None:
         tier.choosing_s = max(tier.choosing_s, left_s)
     elif below and math.isfinite(left_s):

@@ -197,6 +197,20 @@ async def test_a_tier_that_can_search_gives_the_line_that_goes_best_with_the_tex
     assert len(big.searched) == (found[0] != "")
 
 
+async def test_the_model_before_it_reviews_what_a_tier_writes() -> None:
+    big = searching(
+        "    a = 1", "    a = 2", "    a = 3", below={"    a = 1": -9.0, "    a = 2": 0.0, "    a = 3": -9.0}
+    )
+    draft = searching("", below={"    a = 1": -9.0, "    a = 2": -9.0, "    a = 3": 0.0})
+    by_the_draft = await rewrite_line([Tier(big)], HOLE, 0, assess=known, before=draft)
+    silent = await rewrite_line([Tier(big)], HOLE, 0, assess=known, before=model("draft", "    a = 1", 5.0))
+    first = Tier(draft, Rule("max", 0.0))  # it writes nothing, but is the one before
+    by_the_first = await rewrite_line([first, Tier(big)], HOLE, 0, assess=known)
+
+    assert by_the_draft.line.text == by_the_first.line.text == "    a = 3"
+    assert silent.line.text == "    a = 2"  # as none before it can, it does so itself
+
+
 @pytest.mark.parametrize(
     ("hole", "candidates"),
     [

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp import merge, signals, triggers
@@ -113,7 +113,7 @@ class Written:
         lines: its own text.
         candidates: the line of each draft of a search, as a tier writes them for a deferred line, that of its own text
             first; empty where a tier writes one.
-        below: what the model's review says of each of these, by its text.
+        below: what a review says of each of these, by its text.
         tokens: written in all.
     """
 
@@ -140,8 +140,8 @@ async def collect(
     *,
     branches: int = 0,
 ) -> list[Outcome]:
-    """Draft each problem, then have the target write each, then test. One model at a time: two at once would spoil each
-    other's time. What is recorded already is not written again.
+    """Draft each problem, have the target write each and the draft review what it wrote, then test. One model at a
+    time: two at once would spoil each other's time. What is recorded already is not written again.
 
     Args:
         branches: drafts beside the greedy one, for their disagreement.
@@ -150,7 +150,7 @@ async def collect(
         EgateError: a model cannot be loaded, or a target cannot answer.
     """
     drafts = await draft_all(problems, draft, checker, progress, branches=branches)
-    answers = await answer_all(problems, target, progress)
+    answers = await review_all(problems, await answer_all(problems, target, progress), draft, progress)
     return judge_all(problems, drafts, answers, checker, verdicts, progress)
 
 
@@ -179,6 +179,22 @@ async def answer_all(problems: Sequence[Problem], target: RecordedModel, progres
         pass
     finally:
         await target.aclose()
+    return found
+
+
+async def review_all(
+    problems: Sequence[Problem], answers: Sequence[Written], reviewer: RecordedModel, progress: Progress
+) -> list[Written]:
+    """The same with what a model thinks of the text below each of their candidates; closes the model."""
+    found = []
+    try:
+        for index, (problem, answer) in enumerate(zip(problems, answers, strict=False)):
+            progress(f"{reviewer.name} reviews", index, len(answers))
+            distinct = {line.text: line for line in answer.candidates if line.text.strip()}
+            below = await reviewed(reviewer, problem.context, list(distinct.values()))
+            found.append(replace(answer, below=below or {}))
+    finally:
+        await reviewer.aclose()
     return found
 
 
@@ -253,10 +269,7 @@ async def _answered(model: RecordedModel, hole: FimContext) -> Written:
     # The search first: its first draft is the model's own text, which need not be written twice.
     found = await model.candidates(hole, ONE_LINE, Search(branches=BRANCHES))
     tokens = int(model.usage().get("generated_tokens", sum(map(len, found))))
-    candidates = lines_of(found, hole)
-    distinct = {line.text: line for line in candidates if line.text.strip()}
-    below = await reviewed(model, hole, list(distinct.values()))
-    return Written(await written(model, hole), candidates, below or {}, tokens)
+    return Written(await written(model, hole), lines_of(found, hole), tokens=tokens)
 
 
 async def written(model: Model, hole: FimContext) -> list[DraftLine]:

@@ -15,7 +15,7 @@ from egate_lsp.calibration import tau_at
 from egate_lsp.cascade import Cascade
 from egate_lsp.escalate import Tier, refusal
 from egate_lsp.evaluation import curves
-from egate_lsp.evaluation.outcomes import ONE_LINE, answer_all, draft_all, inserted, policy
+from egate_lsp.evaluation.outcomes import ONE_LINE, answer_all, draft_all, inserted, policy, review_all
 from egate_lsp.evaluation.rules import gate_score
 from egate_lsp.gate import REPAIRED, Rule
 from egate_lsp.signals import line_signals
@@ -59,16 +59,23 @@ class Tally:
 
 
 async def lines_of(
-    model: RecordedModel, problems: Sequence[Problem], rule: Rule, checker: Checker, progress: Progress, *, drafts: bool
+    model: RecordedModel,
+    problems: Sequence[Problem],
+    rule: Rule,
+    checker: Checker,
+    progress: Progress,
+    *,
+    before: RecordedModel | None,
 ) -> list[Said]:
-    """What a model writes for each hole; one that drafts has its faulty lines drafted anew. Closes the model."""
+    """What a model writes for each hole. The first of a cascade has its faulty lines drafted anew; those of another are
+    reviewed by the one before it. Closes the models."""
     score = gate_score(rule)
 
     def assessor(problem: Problem) -> Callable[[str], Assessment]:
         return lambda text: assess(problem.context, text, checker, enabled=triggers.NAMES, complete=problem.complete)
 
     found = []
-    if drafts:
+    if before is None:
         drafted = await draft_all(problems, model, checker, progress)
         texts = ["\n".join(line.text for line in each.shown) for each in drafted]
         tokens = [tuple(token for line in each.shown for token in line.tokens) for each in drafted]
@@ -76,7 +83,7 @@ async def lines_of(
         anew = [{REPAIRED: 1.0} if mark else {} for mark in marked]
         counts = list(map(len, tokens))
     else:
-        answers = await answer_all(problems, model, progress)
+        answers = await review_all(problems, await answer_all(problems, model, progress), before, progress)
         chosen = [
             each.best(problem.context, assessor(problem)) for each, problem in zip(answers, problems, strict=True)
         ]
@@ -192,7 +199,8 @@ async def compare(
     seed: int = 7,
     alive: bool = True,
 ) -> dict[str, Any]:
-    """All tiers, the first and the last alone, and the last two alone, on the same lines.
+    """All tiers, the first and the last alone, and the last two alone, on the same lines. In the replays the lines of
+    the last are those which the one before it among all chose.
 
     Args:
         rates: for each run the share that each tier defers of the lines that reach it. Of the first and the last alone
@@ -201,10 +209,10 @@ async def compare(
     """
     names = [model.name for model in models]
     said = [
-        await lines_of(model, problems, rule, checker, progress, drafts=index == 0)
-        for index, model in enumerate(models)
+        await lines_of(model, problems, rule, checker, progress, before=before)
+        for model, before in zip(models, (None, *models), strict=False)
     ]
-    as_draft = await lines_of(models[-2], problems, rule, checker, progress, drafts=True)
+    as_draft = await lines_of(models[-2], problems, rule, checker, progress, before=None)
     groups = curves.grouped([problem.group for problem in problems])
     weights = curves.resamples(groups, seed=seed)
     chance = np.random.default_rng(seed)
