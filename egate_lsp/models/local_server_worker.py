@@ -22,8 +22,8 @@ def main() -> None:
         outgoing.flush()
 
     path, context_tokens, threads, options = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), json.loads(sys.argv[4])
-    if "yielding" in sys.argv[5:] and hasattr(os, "nice"):
-        os.nice(19)
+    if "yielding" in sys.argv[5:]:
+        _yield_the_processor()
     try:
         import xllamacpp
     except ImportError:
@@ -45,6 +45,14 @@ def main() -> None:
     tell(url=str(server.listening_address))
     sys.stdin.read()
     os._exit(0)  # a running generation is nobody's any more
+
+
+def _yield_the_processor() -> None:
+    """From now on compute only what the processor has no other work beside, as near as the system allows."""
+    if hasattr(os, "sched_setscheduler"):
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+    elif hasattr(os, "nice"):
+        os.nice(19)
 
 
 if __name__ == "__main__":
