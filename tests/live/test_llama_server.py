@@ -79,6 +79,15 @@ async def test_llama_server_in_each_form() -> None:
         assert f"vocabulary = {VOCABULARY}" in report.settings
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="this system has no such way to compute")
+async def test_one_that_yields_computes_only_what_the_processor_has_no_other_work_beside() -> None:
+    async with LocalServer(model_file(FILE), yielding=True) as server, LocalServer(model_file(FILE)) as other:
+        assert server.pid is not None
+        assert other.pid is not None
+        ways = [os.sched_getscheduler(server.pid), os.sched_getscheduler(other.pid)]
+        assert ways == [os.SCHED_IDLE, os.SCHED_OTHER]
+
+
 @pytest.mark.parametrize("api", ["completion", "fim"])
 async def test_the_seam_and_the_probabilities_of_llama_server(api) -> None:
     async with LocalServer(model_file(FILE)) as server:
