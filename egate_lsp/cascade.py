@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 UNUSED = 64  # answers of which it is remembered that nobody has taken them up
 MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
+NO_TARGET_REASON = "unsure, but there is no target to ask"
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 UNWAITED_REASON = "the target's last answers came after the deadline: it is not waited for"
 OVERDUE_REASON = "the target has had longer than the deadline for a request before: it is not waited for"
@@ -275,6 +276,12 @@ class Cascade:
             if line.weighed is not None:
                 self.pace.saw(line.weighed, deferred=line.verdict is Verdict.DEFER)
 
+    @property
+    def unwaited(self) -> bool:
+        """Whoever types is shown the draft's unsure lines at once, because the answers of the tiers behind it are
+        late."""
+        return len(self.tiers) > 1 and self.policy.show_unsure != "never" and self._punctuality.late
+
     def _limits(self, *, invoked: bool) -> Limits:
         policy = self.policy
         reading_ms = policy.invoked_reading_ms if invoked else policy.reading_ms
@@ -401,7 +408,8 @@ class Cascade:
                 line, known = found
         gated = self._judge(run, line, known, told, adapt=bool(behind) and not run.unseen)
         if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
-            settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals))
+            unasked = UNWAITED_REASON if run.unseen and self.unwaited else NO_TARGET_REASON
+            settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals, unasked))
         elif why := self._goes_unanswered(run, behind, line.text, gated.reasons):
             settled = _drafted(gated, self.tiers[0], (*gated.reasons, why))
         else:
@@ -635,11 +643,11 @@ def _drafted(gated: GatedLine, tier: Tier, reasons: tuple[str, ...]) -> Completi
     )
 
 
-def _why_kept(gated: GatedLine, behind: Sequence[Tier], deferrals: int) -> tuple[str, ...]:
+def _why_kept(gated: GatedLine, behind: Sequence[Tier], deferrals: int, unasked: str) -> tuple[str, ...]:
     if gated.verdict is Verdict.KEEP:
         return gated.reasons
     if not behind:
-        return (*gated.reasons, "unsure, but there is no target to ask")
+        return (*gated.reasons, unasked)
     return (*gated.reasons, f"unsure, but {deferrals} lines of this completion were deferred already")
 
 

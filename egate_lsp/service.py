@@ -472,8 +472,8 @@ class Service:
     async def _draft_ahead(self, document: Snapshot) -> bool:
         """Draft at a place where nobody has asked yet. True: there is something to show.
 
-        A line that would be deferred is not kept, unless the target was asked: where it is wanted, it is drafted in no
-        time, because the model has just read its prompt, and the target is asked then.
+        A line that would be deferred is not kept, unless the target was asked, or is not waited for: where it is
+        wanted, it is drafted in no time, because the model has just read its prompt, and the target is asked then.
         """
         cascade, hole = self._cascade, self._hole(document)
         place = Place.of(hole)
@@ -494,7 +494,7 @@ class Service:
             return False
         self._metrics.ahead += 1
         unsure = any(line.verdict is Verdict.DEFER and line.source is Source.DRAFT for line in completion.lines)
-        others = len(cascade.tiers) > 1 and not kept_here
+        others = len(cascade.tiers) > 1 and not kept_here and not cascade.unwaited
         if completion.text and not completion.pending and not (unsure and others):
             kept = dataclasses.replace(completion, note="drafted ahead, before you asked for it")
             self._shown.put(place, completion.text, _Kept(place, kept, unseen=True))

@@ -168,6 +168,30 @@ async def test_no_line_leaves_the_machine_before_it_is_wanted_unless_the_user_sa
     assert second.text == "return total"
 
 
+@pytest.mark.parametrize("show", ["auto", "never"])
+async def test_an_unsure_line_is_drafted_ahead_too_while_the_target_is_not_waited_for(tmp_path: Path, show) -> None:
+    unsure = [
+        *SCRIPT[:2],
+        {"after": "sum(values)\n", "tokens": [["    return unsure", 9.0], ["\n", 0.1]]},
+        {"after": "sum(values)\n    ", "tokens": [["return unsure", 9.0], ["\n", 0.1]]},
+    ]
+    target = {"base_url": "http://127.0.0.1:9/v1", "api": "suffix", "healing": False}
+    engine = service(tmp_path, unsure, target=target, gate={"tau": 0.5, "syntax": False}, cascade={"show_unsure": show})
+    try:
+        await engine.complete(at("def f():\n    total = |\n"), invoked=False)
+        assert engine._cascade is not None
+        for _ in range(2):
+            engine._cascade._punctuality.took(1000.0, answered=True)
+        await engine.idle()
+        second = await engine.complete(at("def f():\n    total = sum(values)\n    |\n"), invoked=False)
+    finally:
+        await engine.aclose()
+
+    assert engine.stats()["ahead_used"] == int(show == "auto")
+    if show == "auto":
+        assert second.text == "return unsure"
+
+
 async def test_what_is_drafted_ahead_has_ended_before_the_model_is_asked_for_what_the_user_wants(
     tmp_path: Path,
 ) -> None:
