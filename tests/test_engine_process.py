@@ -414,6 +414,31 @@ async def test_a_review_is_no_generation_and_is_given_up_in_time(make) -> None:
     await engine.aclose()
 
 
+async def test_a_review_gives_way_to_a_draft(make) -> None:
+    engine = make()
+    await text_of(engine)
+    review = asyncio.create_task(engine.review(FimContext("slow", "\ny"), ["a", "bcd"]))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(5):
+        assert await text_of(engine)
+        with pytest.raises(DraftError, match="gave way"):
+            await review
+    assert await engine.review(FimContext("x", "\ny"), ["a"]) == [-1.0]
+    await engine.aclose()
+
+
+async def test_a_review_ends_with_whoever_asked_for_it(make) -> None:
+    engine = make()
+    await text_of(engine)
+    review = asyncio.create_task(engine.review(FimContext("slow", "\ny"), ["a"]))
+    await asyncio.sleep(0)
+    review.cancel()
+    async with asyncio.timeout(5):
+        assert (await asyncio.gather(review, return_exceptions=True))[0].__class__ is asyncio.CancelledError
+        assert await text_of(engine)
+    await engine.aclose()
+
+
 async def test_what_the_prompt_took_is_known_from_the_first_token_on(make) -> None:
     engine = make()
     await text_of(engine)

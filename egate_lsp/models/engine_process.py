@@ -131,6 +131,7 @@ class EngineProcess:
         self._unloading: asyncio.Task[None] | None = None
         self._cancelling: set[asyncio.Task[None]] = set()
         self._reading: asyncio.Task[None] | None = None
+        self._reviews: set[asyncio.Task[list[float]]] = set()
         self._wanted = 0  # jobs that run or wait for their turn
         self._deaths = 0
         self._jobs = 0
@@ -202,7 +203,8 @@ class EngineProcess:
         return found
 
     async def review(self, context: FimContext, lines: Sequence[str], *, within_s: float | None = None) -> list[float]:
-        """How well the text below follows each line; see `Reviewer`. Raises as `generate` does."""
+        """How well the text below follows each line; see `Reviewer`. Raises as `generate` does, and a DraftError where
+        it gave way to a draft: somebody who types may wait for that."""
         job = {
             "op": "review",
             "prefix": _sendable(context.prefix),
@@ -210,15 +212,24 @@ class EngineProcess:
             "lines": [_sendable(line) for line in lines],
             "within_ms": None if within_s is None else within_s * 1000.0,
         }
-        stream = self._stream(context, Limits(0, 1), job)
+        task = asyncio.create_task(self._review(context, job), name="egate engine review")
+        self._reviews.add(task)
+        task.add_done_callback(self._reviews.discard)
         try:
             async with asyncio.timeout(within_s):
-                async for event in stream:
-                    return list(event["logprobs"])
+                return await task
         except TimeoutError:
-            pass
-        finally:
-            await stream.aclose()
+            return []
+        except asyncio.CancelledError:
+            this = asyncio.current_task()
+            if this is None or this.cancelling():
+                raise
+            raise DraftError("A review gave way to a draft.") from None
+
+    async def _review(self, context: FimContext, job: dict[str, Any]) -> list[float]:
+        async with contextlib.aclosing(self._stream(context, Limits(0, 1), job)) as stream:
+            async for event in stream:
+                return list(event["logprobs"])
         return []
 
     async def _stream(self, context: FimContext, limits: Limits, job: dict[str, Any]) -> AsyncGenerator[dict[str, Any]]:
@@ -227,6 +238,8 @@ class EngineProcess:
         self._wanted += 1
         try:
             await self._stop_reading()
+            if job["op"] != "review":
+                await self._stop_reviews()
             async with contextlib.aclosing(self._in_turn(limits, job)) as stream:
                 async for event in stream:
                     yield event
@@ -281,6 +294,12 @@ class EngineProcess:
             self._reading.cancel()
             await asyncio.gather(self._reading, return_exceptions=True)
             self._reading = None
+
+    async def _stop_reviews(self) -> None:
+        if reviews := list(self._reviews):
+            for review in reviews:
+                review.cancel()
+            await asyncio.wait(reviews)
 
     async def _ready(self) -> _Child:
         """The loaded child, after the last job's cancellation has ended.
@@ -449,6 +468,7 @@ class EngineProcess:
 
     async def _end(self, *, kill: bool) -> None:
         await self._stop_reading()
+        await self._stop_reviews()
         if self._starting is not None and not self._starting.done():
             self._starting.cancel()
             await asyncio.gather(self._starting, return_exceptions=True)
