@@ -62,8 +62,19 @@ export class Folder {
   }
 
   remove(): void {
-    // A server that was asked to exit may still be writing its state here: the editor does not wait for its end.
-    rmSync(this.path, { recursive: true, force: true, maxRetries: 20, retryDelay: 50 });
+    // A server that was asked to exit may still be writing its state here: the editor does not wait for its end. With
+    // `maxRetries` a folder is tried again, but not what was written to it meanwhile.
+    for (let left = 100; ; left--) {
+      try {
+        rmSync(this.path, { recursive: true, force: true });
+        return;
+      } catch (error) {
+        if ((error as NodeJS.ErrnoException).code !== "ENOTEMPTY" || left === 0) {
+          throw error;
+        }
+        Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 50);
+      }
+    }
   }
 }
 
