@@ -499,13 +499,13 @@ class Cascade:
         now = time.monotonic()
         # Where there is text before the line, nobody misses it yet.
         overdue = not run.lines and any(now >= flight.due for flight in self._in_flight)
-        if run.invoked or self.policy.show_unsure == "never" or not (overdue or self._punctuality.late):
+        if run.invoked or self.policy.show_unsure == "never" or not (overdue or self.unwaited):
             return ""
         if self._answers.find(run.place()) is not None:
             return ""
         if self._punctuality.may_ask(now) and self._joinable(run.place())[0] is None:
             self._launch(run, behind, hint, reasons)
-        return UNWAITED_REASON if self._punctuality.late else OVERDUE_REASON
+        return UNWAITED_REASON if self.unwaited else OVERDUE_REASON
 
     async def _ask(self, run: _Run, behind: Sequence[Tier], hint: str, reasons: tuple[str, ...]) -> Answer | None:
         """The tiers' answer, or None if it is not there by the deadline; then it is kept when it comes."""

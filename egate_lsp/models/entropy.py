@@ -78,12 +78,6 @@ def likeliest(logits: Logits, count: int) -> list[tuple[int, float]]:
     return [(int(index), float(logits[index] - logits[best[0]]) - total) for index in best if logits[index] > -math.inf]
 
 
-def logprob_of(logits: Logits, token: int) -> float:
-    """ln p of a token, from logits of shape (n,)."""
-    highest = logits.max()
-    return float(logits[token] - highest - np.log(np.exp(logits - highest).sum()))
-
-
 def top_probabilities(logits: Logits, count: int) -> tuple[float, ...]:
     """Probabilities of the `count` likeliest entries, falling."""
     return tuple(math.exp(logprob) for _, logprob in likeliest(logits, count))

@@ -19,7 +19,7 @@ import numpy as np
 from egate_lsp import context as contexts
 from egate_lsp.errors import DraftError, ModelLoadError
 from egate_lsp.models import healing, lookup
-from egate_lsp.models.entropy import Meter, TokenStats, likeliest, logprob_of, top_probabilities
+from egate_lsp.models.entropy import Meter, TokenStats, likeliest, top_probabilities
 from egate_lsp.models.fim import FimMarks, FimOrder, parts
 from egate_lsp.models.slots import Slots
 from egate_lsp.models.trail import Trail
@@ -534,7 +534,9 @@ class LlamaCppEngine:
             self.usage.evaluated_tokens += len(chunk)
             for row in outputs:
                 if first <= start + row < len(tokens) - 1:
-                    found += logprob_of(self.logits(row), tokens[start + row + 1])
+                    logits = self.logits(row)
+                    stats = self._meter.measure(logits)
+                    found += stats.logprob + float(logits[tokens[start + row + 1]] - logits[stats.argmax])
         return found
 
     def _alternative(self, token: int, step: _Step) -> Generated | None:

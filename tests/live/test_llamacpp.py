@@ -7,7 +7,7 @@ import ctypes
 import os
 import random
 import signal
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import numpy as np
 import psutil
@@ -48,42 +48,61 @@ async def text_of(subject: EngineProcess, prefix: str, suffix: str = "", **limit
     return b"".join(pieces).decode("utf-8", "replace")
 
 
+class Plain:
+    """A model in a context of llama.cpp's own, to compare with: nothing of ours."""
+
+    def __init__(self) -> None:
+        import llama_cpp.llama_cpp as llama
+
+        self._llama = llama
+        llama.llama_backend_init()
+        self._silence = llama.llama_log_callback(lambda *_: None)
+        llama.llama_log_set(self._silence, ctypes.c_void_p(0))
+        path = str(model_file(QWEN_FILE)).encode()
+        self._model = llama.llama_model_load_from_file(path, llama.llama_model_default_params())
+        params = llama.llama_context_default_params()
+        params.n_ctx = 256
+        self._context = llama.llama_init_from_model(self._model, params)
+        self._vocab = llama.llama_model_get_vocab(self._model)
+        self.size = llama.llama_vocab_n_tokens(self._vocab)
+
+    def tokens(self, text: str) -> list[int]:
+        raw, ids = text.encode(), (self._llama.llama_token * 64)()
+        return list(ids[: self._llama.llama_tokenize(self._vocab, raw, len(raw), ids, 64, False, False)])
+
+    def read(self, tokens: list[int]) -> None:
+        ids = (self._llama.llama_token * len(tokens))(*tokens)
+        assert self._llama.llama_decode(self._context, self._llama.llama_batch_get_one(ids, len(tokens))) == 0
+
+    def logprobs(self):
+        """ln p of each token that can follow, shape (|V|,)."""
+        row = self._llama.llama_get_logits_ith(self._context, -1)
+        logits = np.ctypeslib.as_array(row, (self.size,)).astype(np.float64)
+        return logits - logits.max() - np.log(np.exp(logits - logits.max()).sum())
+
+    def close(self) -> None:
+        self._llama.llama_free(self._context)
+        self._llama.llama_model_free(self._model)
+
+
 async def test_entropy_agrees_with_a_float64_softmax_over_the_raw_logits() -> None:
     """Ten positions; the logits come from a context of llama.cpp's own, decoded token by token."""
-    import llama_cpp.llama_cpp as llama
-
     prefix = "def fibonacci(n):\n    a, b = 0, 1\n"
     async with engine(order=FimOrder.PREFIX_ONLY, healing=False) as subject:
         tokens = [token async for token in subject.generate(FimContext(prefix, ""), Limits(10, 100))]
     assert len(tokens) == 10
 
-    llama.llama_backend_init()
-    silence = llama.llama_log_callback(lambda *_: None)
-    llama.llama_log_set(silence, ctypes.c_void_p(0))
-    model = llama.llama_model_load_from_file(str(model_file(QWEN_FILE)).encode(), llama.llama_model_default_params())
-    params = llama.llama_context_default_params()
-    params.n_ctx = 256
-    context = llama.llama_init_from_model(model, params)
-    vocab = llama.llama_model_get_vocab(model)
-    size = llama.llama_vocab_n_tokens(vocab)
-    raw = prefix.encode()
-    ids = (llama.llama_token * 64)()
-    count = llama.llama_tokenize(vocab, raw, len(raw), ids, 64, False, False)
-    batch = llama.llama_batch_get_one(ids, count)
-    for token in tokens:
-        assert llama.llama_decode(context, batch) == 0
-        logits = np.ctypeslib.as_array(llama.llama_get_logits_ith(context, -1), (size,)).astype(np.float64)
-        p = np.exp(logits - logits.max())
-        p /= p.sum()
-        entropy = -float((p[p > 0] * np.log(p[p > 0])).sum())
-        # Two contexts that batch differently differ by some 1e-4 in their logits (rounding in float16 caches), so the
-        # comparison is on the same kind of batches: the prompt at once, then one token at a time, as the engine does.
-        assert token.entropy == pytest.approx(entropy, abs=1e-4)
-        assert token.vocabulary == size
-        one = (llama.llama_token * 1)(int(logits.argmax()))
-        batch = llama.llama_batch_get_one(one, 1)
-    llama.llama_free(context)
-    llama.llama_model_free(model)
+    with closing(Plain()) as plain:
+        plain.read(plain.tokens(prefix))
+        for token in tokens:
+            logprobs = plain.logprobs()
+            entropy = -float((np.exp(logprobs) * logprobs).sum())
+            # Two contexts that batch differently differ by some 1e-4 in their logits (rounding in float16 caches), so
+            # the comparison is on the same kind of batches: the prompt at once, then one token at a time, as the engine
+            # does.
+            assert token.entropy == pytest.approx(entropy, abs=1e-4)
+            assert token.vocabulary == plain.size
+            plain.read([int(logprobs.argmax())])
 
 
 @pytest.mark.parametrize(
@@ -362,37 +381,20 @@ MEAN = FimContext("def mean(values):\n    total = ", "\n    return total / len(v
 
 async def test_a_review_agrees_with_llama_cpps_own_probabilities() -> None:
     """Of one line, decoded token by token in a context of llama.cpp's own; also where a batch is a few tokens."""
-    import llama_cpp.llama_cpp as llama
-
     async with engine() as subject:
         (told,) = await subject.review(MEAN, ["sum(values)"])
     async with engine(batch_tokens=16) as subject:
         (in_parts,) = await subject.review(MEAN, ["sum(values)"])
 
-    llama.llama_backend_init()
-    silence = llama.llama_log_callback(lambda *_: None)
-    llama.llama_log_set(silence, ctypes.c_void_p(0))
-    model = llama.llama_model_load_from_file(str(model_file(QWEN_FILE)).encode(), llama.llama_model_default_params())
-    params = llama.llama_context_default_params()
-    params.n_ctx = 256
-    context = llama.llama_init_from_model(model, params)
-    vocab = llama.llama_model_get_vocab(model)
-    size = llama.llama_vocab_n_tokens(vocab)
-
-    def ids_of(text: str) -> list[int]:
-        ids = (llama.llama_token * 64)()
-        return list(ids[: llama.llama_tokenize(vocab, text.encode(), len(text.encode()), ids, 64, False, False)])
-
-    above = ids_of(MEAN.prefix) + ids_of("sum(values)")
-    below = [token for line in ("\n    return total / len(values)", "\n") for token in ids_of(line)]
     logprob = 0.0
-    for index, token in enumerate([*above, *below]):
-        if index >= len(above):
-            logits = np.ctypeslib.as_array(llama.llama_get_logits_ith(context, -1), (size,)).astype(np.float64)
-            logprob += logits[token] - logits.max() - np.log(np.exp(logits - logits.max()).sum())
-        assert llama.llama_decode(context, llama.llama_batch_get_one((llama.llama_token * 1)(token), 1)) == 0
-    llama.llama_free(context)
-    llama.llama_model_free(model)
+    with closing(Plain()) as plain:
+        for text in (MEAN.prefix, "sum(values)"):
+            for token in plain.tokens(text):
+                plain.read([token])
+        for line in ("\n    return total / len(values)", "\n"):
+            for token in plain.tokens(line):
+                logprob += plain.logprobs()[token]
+                plain.read([token])
 
     # In a batch of four or more llama.cpp multiplies by quantised weights by another kernel, which rounds otherwise.
     assert told == pytest.approx(logprob, abs=1.0)
