@@ -380,18 +380,21 @@ MEAN = FimContext("def mean(values):\n    total = ", "\n    return total / len(v
 
 
 async def test_a_review_agrees_with_llama_cpps_own_probabilities() -> None:
-    """Of one line, decoded token by token in a context of llama.cpp's own; also where a batch is a few tokens."""
+    """Of one line, decoded token by token in a context of llama.cpp's own; also where a batch is a few tokens. The
+    text below is none that could be foreseen, so that each token counts."""
+    below = ("\n    banana = [seven, of, these]", "\n")
+    hole = FimContext(MEAN.prefix, "".join(below), shape=Shape.LINE)
     async with engine() as subject:
-        (told,) = await subject.review(MEAN, ["sum(values)"])
+        (told,) = await subject.review(hole, ["sum(values)"])
     async with engine(batch_tokens=16) as subject:
-        (in_parts,) = await subject.review(MEAN, ["sum(values)"])
+        (in_parts,) = await subject.review(hole, ["sum(values)"])
 
     logprob = 0.0
     with closing(Plain()) as plain:
         for text in (MEAN.prefix, "sum(values)"):
             for token in plain.tokens(text):
                 plain.read([token])
-        for line in ("\n    return total / len(values)", "\n"):
+        for line in below:
             for token in plain.tokens(line):
                 logprob += plain.logprobs()[token]
                 plain.read([token])
