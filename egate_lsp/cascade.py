@@ -6,6 +6,8 @@ This module knows nothing of LSP, HTTP, llama.cpp or settings files.
 from __future__ import annotations
 
 import asyncio
+import functools
+import math
 import time
 from collections import deque
 from dataclasses import dataclass, field, replace
@@ -17,18 +19,19 @@ from egate_lsp.cache import Continuations, Found, Place
 from egate_lsp.draft import Admission, admission, draft_lines
 from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Answer, Tier, refusal, rewrite_line
-from egate_lsp.gate import REPAIRED, UNEASE, judge
+from egate_lsp.gate import CHOSEN, REPAIRED, UNEASE, judge
 from egate_lsp.merge import assemble
-from egate_lsp.models import Limits, Searcher
+from egate_lsp.models import Limits, Reviewer, Searcher
 from egate_lsp.punctuality import Punctuality
-from egate_lsp.repair import repaired
+from egate_lsp.repair import is_followed, preferred, repaired
 from egate_lsp.values import Completion, CompletionLine, DraftLine, Shape, Source, TierRequest, Verdict
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
     from egate_lsp.models import Model
     from egate_lsp.pace import Pace
+    from egate_lsp.repair import Sound
     from egate_lsp.syntax import Checker
     from egate_lsp.triggers import Pattern
     from egate_lsp.values import FimContext, GatedLine
@@ -37,6 +40,7 @@ UNUSED = 64  # answers of which it is remembered that nobody has taken them up
 MIN_REPAIR_S = 0.25  # of the time for a repair, where the deadline has passed
 ALTERNATIVES_S = 2.0  # what whoever asked by hand may be kept waiting for them
 NO_TARGET_REASON = "unsure, but there is no target to ask"
+CHOICE_REASON = "of several drafts the one that goes best with the text below"
 LATE_REASON = "the target is late; its answer is kept for the next request here"
 UNWAITED_REASON = "the target's last answers came after the deadline: it is not waited for"
 OVERDUE_REASON = "the target has had longer than the deadline for a request before: it is not waited for"
@@ -50,6 +54,8 @@ class Policy:
         max_tokens, max_lines: caps on the draft.
         max_deferrals: deferred lines per completion.
         repairs: faulty lines per completion for which the draft looks for another text first.
+        choose_at: a line that the draft keeps with a score of at least this is chosen from several drafts by the text
+            below, where it was asked for by hand; inf: never.
         deadline_s, invoked_deadline_s: how long an automatic request, or one made by hand, may wait for a target.
         triggers: names of the enabled pattern triggers.
         patterns: the user's own.
@@ -63,6 +69,7 @@ class Policy:
     max_lines: int = 12
     max_deferrals: int = 3
     repairs: int = 3
+    choose_at: float = math.inf
     deadline_s: float = 1.5
     invoked_deadline_s: float = 8.0
     triggers: tuple[str, ...] = ()
@@ -410,6 +417,12 @@ class Cascade:
         if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
             unasked = UNWAITED_REASON if run.unseen and self.unwaited else NO_TARGET_REASON
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals, unasked))
+            if not told and self._can_choose(run, gated):
+                restart = True
+                if feed is not None:
+                    await feed.aclose()
+                run.count(run.counting())
+                settled = await self._chosen(run, settled, filled=filled)
         elif why := self._goes_unanswered(run, behind, line.text, gated.reasons):
             settled = _drafted(gated, self.tiers[0], (*gated.reasons, why))
         else:
@@ -433,28 +446,58 @@ class Cascade:
     def _can_repair(self, run: _Run) -> bool:
         return self.policy.repairs > run.repairs and isinstance(self.tiers[0].model, Searcher)
 
-    async def _repaired(self, run: _Run, *, filled: bool) -> tuple[DraftLine, Assessment] | None:
+    async def _repaired(self, run: _Run, *, filled: bool) -> Sound | None:
         """Another draft of the line, without a fault; None if there is none, or no time for it."""
         run.repairs += 1
-        repairing = time.monotonic()
         model = self.tiers[0].model
         assert isinstance(model, Searcher)
+        assess_line = functools.partial(self._assess, run, filled=filled)
+        search = functools.partial(repaired, model, run.context, run.written, assess_line, run.limits)
+        return await self._searched(run, "repair", search)
+
+    def _can_choose(self, run: _Run, gated: GatedLine) -> bool:
+        """Is the line one to look for a better draft of? One that the draft is rather unsure of, and whose place says
+        what goes with it, for somebody who is ready to wait."""
+        policy, model = self.policy, self.tiers[0].model
+        return (
+            (run.invoked and policy.choose_at <= (gated.weighed or 0.0))
+            and not run.lines
+            and is_followed(run.context)
+            and isinstance(model, Searcher)
+            and isinstance(model, Reviewer)
+            and run.deadline > time.monotonic()
+        )
+
+    async def _chosen(self, run: _Run, kept: CompletionLine, *, filled: bool) -> CompletionLine:
+        """The draft of the line that goes best with the text below; the kept one if that is it, or if time is short."""
+        model = self.tiers[0].model
+        assert isinstance(model, Searcher)
+        assess_line = functools.partial(self._assess, run, filled=filled)
+        search = functools.partial(preferred, model, run.context, kept.text, assess_line, run.limits)
+        if (found := await self._searched(run, "choice", search)) is None:
+            return kept
+        line, _ = found
+        return replace(
+            kept,
+            text=line.text,
+            tokens=line.tokens,
+            draft=kept.text,
+            reasons=(*kept.reasons, CHOICE_REASON),
+            signals={**kept.signals, CHOSEN: 1.0},
+        )
+
+    async def _searched(self, run: _Run, stage: str, search: Callable[..., Awaitable[Sound | None]]) -> Sound | None:
+        """What a search of the draft's finds until the deadline; None also if the engine could not."""
+        began = time.monotonic()
         run.wait()
         try:
-            found = await repaired(
-                model,
-                run.context,
-                run.written,
-                lambda text: self._assess(run, text, filled=filled),
-                run.limits,
-                max(run.deadline - repairing, MIN_REPAIR_S),
-            )
-            run.count(model.usage())
+            found = await search(within_s=max(run.deadline - began, MIN_REPAIR_S))
+            run.count(self.tiers[0].model.usage())
             return found
         except EgateError:
             return None
         finally:
-            run.add_time("repair", repairing)
+            run.add_time(stage, began)
 
     def _judge(self, run: _Run, line: DraftLine, known: Assessment, told: tuple[str, ...], *, adapt: bool) -> GatedLine:
         extra = known.signals

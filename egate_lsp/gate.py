@@ -25,6 +25,7 @@ SYNTAX = "syntax"  # the signal of a line that adds a syntax error: 1, else 0
 NAMES = "names"  # the signal of a line that leaves a name undefined or unused: 1, else 0; see `names`
 COMMENT = "comment"  # the signal of a line that is not judged by its tokens: 1
 REPAIRED = "repaired"  # the signal of a line that was drafted anew because of a fault: 1; see `repair`
+CHOSEN = "chosen"  # the signal of a line that was chosen from several drafts after its first was judged: 1
 UNEASE = "unease"  # the signal of what the user did here, in [-1, 1]; see `feedback`
 SWAY = 0.5  # how far a fault or unease moves a score: half of the way to 1, or to 0
 

@@ -1,5 +1,5 @@
-"""The likeliest line without a fault of several that a model wrote for one place: repair of a draft before a target is
-paid, and the answer of a tier that can search."""
+"""The best line without a fault of several that a model wrote for one place: repair of a draft before a target is paid,
+the choice where a draft is unsure and nobody else is asked, and the answer of a tier that can search."""
 
 from __future__ import annotations
 
@@ -45,6 +45,31 @@ async def repaired(
     Raises:
         DraftError: the engine could not search.
     """
+    return likeliest(*await _searched(model, hole, written, assess, limits, within_s))
+
+
+async def preferred(
+    model: Searcher,
+    hole: FimContext,
+    first: str,
+    assess: Callable[[str], Assessment],
+    limits: Limits,
+    within_s: float | None = None,
+) -> Sound | None:
+    """The sound draft of the line that goes better with the text below than the `first` one; None: the first does best.
+    Arguments and errors as for `repaired`, of the first line."""
+    return better(first, *await _searched(model, hole, (), assess, limits, within_s))
+
+
+async def _searched(
+    model: Searcher,
+    hole: FimContext,
+    written: Sequence[str],
+    assess: Callable[[str], Assessment],
+    limits: Limits,
+    within_s: float | None,
+) -> tuple[list[Sound], dict[str, float] | None]:
+    """The sound drafts of a line, and what a review says of them."""
     started = time.monotonic()
     here = hole.extended("\n".join([*written, ""])) if written else hole
     found = await model.candidates(here, replace(limits, max_lines=1), Search(branches=BRANCHES), within_s=within_s)
@@ -55,7 +80,7 @@ async def repaired(
     ]
     lines = sound(belonging, here, assess)
     left_s = None if within_s is None else within_s - (time.monotonic() - started)
-    return likeliest(lines, await reviewed(model, here, [line for line, _ in lines], left_s))
+    return lines, await reviewed(model, here, [line for line, _ in lines], left_s)
 
 
 def lines_of(found: Iterable[Sequence[Token]], hole: FimContext) -> list[DraftLine]:

@@ -74,7 +74,7 @@ TERMS_PATIENCE_S = 0.5  # until a document is taken for one that stays here: its
 BY_HAND = 3.0  # who asks by hand is readier to wait
 # Whose calibration serves where a model has none of its own.
 FALLBACK_CALIBRATION = "qwen2.5-coder-0.5b"
-_MODEL_STAGES = ("draft_first_line", "draft", "repair", "target_wait")  # of `Completion.timing_ms`
+_MODEL_STAGES = ("draft_first_line", "draft", "repair", "choice", "target_wait")  # of `Completion.timing_ms`
 _AT_WORK = frozenset({"ready", "working", "asking-target", "paused"})
 
 
@@ -884,6 +884,7 @@ def _policy(settings: Settings) -> Policy:
         max_lines=settings.draft.max_lines,
         max_deferrals=cascade.max_deferrals,
         repairs=settings.draft.repairs if settings.gate.syntax else 0,
+        choose_at=choice_tau(settings),
         deadline_s=cascade.deadline_ms / 1000.0,
         invoked_deadline_s=cascade.invoked_deadline_ms / 1000.0,
         triggers=tuple(settings.gate.triggers),
@@ -925,3 +926,9 @@ def rule_of(rung: Rung, settings: Settings) -> Rule:
     if tau is None:
         tau = tau_for(known.taus.get(rule.name, ()), gate.deferral_rate)
     return dataclasses.replace(rule, tau=tau)
+
+
+def choice_tau(settings: Settings) -> float:
+    """The score from which a line of the draft's is chosen from several; see `config.Gate.choice_rate`."""
+    known = calibration_of(settings).taus.get(draft_rule(settings).name, ())
+    return tau_for(known, settings.gate.choice_rate)

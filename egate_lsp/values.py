@@ -225,7 +225,7 @@ class CompletionLine:
         score: the gate's score of the draft's line at this place.
         reasons: why it was kept, deferred, or not replaced.
         tokens: the tokens of this text where its writer told their probabilities.
-        draft: the draft's line where another tier replaced it.
+        draft: the draft's first line where another took its place, of another tier or chosen from several of its own.
         verdict: the gate's on the draft's line at this place; None where none was drafted.
         signals: what was known of the draft's line, by name; see `signals`.
         weighed: the score as it was compared with tau; None where there was none.
@@ -275,9 +275,9 @@ class Completion:
     Attributes:
         lines: the first continues the cursor's line. Empty: nothing to show.
         requests: every request made for it to a tier behind the draft.
-        timing_ms: milliseconds by stage: "context", "draft_first_line", "draft", "target_wait", "merge", "total";
-            "head_start": for how long the draft had been under way when it was asked for; if it had come to its end by
-            then, for how long it was, and the stages that need a model are left out.
+        timing_ms: milliseconds by stage: "context", "draft_first_line", "draft", "repair", "choice", "target_wait",
+            "merge", "total"; "head_start": for how long the draft had been under way when it was asked for; if it had
+            come to its end by then, for how long it was, and the stages that need a model are left out.
         pending: True if more was still awaited when this was returned, of the draft or of another tier; it is kept for
             the next request at the same place.
         note: why there is nothing or less to show, for the user; empty otherwise.

@@ -37,7 +37,7 @@ def outcome(number: int, entropy: float, *, draft: bool, target: bool) -> Outcom
     known = {"entropy-max": entropy, "probability-max": entropy, "tokens": 1.0}
     text, answer = ("right" if right else "tight" for right in (draft, target))
     version = Version(text, (known,), draft, answer, target, target, parses=True, chosen_parses=True)
-    return Outcome(problem, version, version, known, (), answer, target, target)
+    return Outcome(problem, version, version, version, known, (), answer, target, target)
 
 
 # Of 300 lines the 60 least certain are wrong, and the target has half of those.

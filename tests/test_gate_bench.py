@@ -32,7 +32,7 @@ def outcome(
     found = {"entropy-max": entropy, "tokens": 1.0, "syntax": 0.0}
     first = target if chosen is None else chosen
     version = Version("a < b", (found,), draft, "t", first if best is None else best, first)
-    return Outcome(problem, version, version, found, tokens, "t", target, target if best is None else best, 3, 11)
+    return Outcome(problem, version, version, version, found, tokens, "t", target, target if best is None else best, 3, 11)
 
 
 CALIBRATION = shipped("qwen2.5-coder-0.5b")

@@ -184,11 +184,11 @@ class _Run:
         """Both models' texts for the holes, and all that is told of them."""
         from egate_lsp.evaluation import gate_bench, outcomes, rules
         from egate_lsp.evaluation.verdicts import Verdicts
-        from egate_lsp.service import calibration_of, draft_rule
+        from egate_lsp.service import calibration_of, choice_tau, draft_rule
         from egate_lsp.syntax import Checker
 
         of_draft = drafting_with(self.draft, self.settings)
-        rule = draft_rule(of_draft)
+        rule, choose_at = draft_rule(of_draft), choice_tau(of_draft)
         compared = [*rules.rivals(), *rules.ours(rule, calibration_of(of_draft).weights)]
         if not self.branches:
             compared = [each for each in compared if not each.name.startswith("disagreement")]
@@ -198,7 +198,7 @@ class _Run:
         try:
             with bars(self.console) as progress:
                 found = await outcomes.collect(
-                    drawn, draft, target, checker, verdicts, progress, branches=self.branches
+                    drawn, draft, target, checker, verdicts, progress, branches=self.branches, choose_at=choose_at
                 )
                 rows = gate_bench.table(found, compared, seed=self.seed)
                 result: dict[str, Any] = {
@@ -215,7 +215,17 @@ class _Run:
                 }
                 if rates:
                     result["live"] = await gate_bench.live(
-                        found, draft, target, rule, default, checker, verdicts, progress, seed=self.seed, rates=rates
+                        found,
+                        draft,
+                        target,
+                        rule,
+                        default,
+                        checker,
+                        verdicts,
+                        progress,
+                        seed=self.seed,
+                        rates=rates,
+                        choose_at=choose_at,
                     )
         finally:
             await draft.aclose()

@@ -208,6 +208,7 @@ class _Run:
                 self._agree(target, problems, read, wrote)
             with bars(self.console) as progress:
                 answers = asyncio.run(outcomes.answer_all(problems, target, progress))
+                answers = asyncio.run(outcomes.review_all(problems, answers, draft, progress))
             if self.meter is not None and self.prices is not None:
                 click.echo(f"{self.meter.requests} requests, ${self.meter.spent:.2f}")
             if len(answers) < len(problems):

@@ -36,7 +36,8 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
     groups = groups_of(found)
     kept = np.array([float(outcome.plain.right) for outcome in found])
     target = np.array([float(outcome.target_right) for outcome in found])
-    repaired = np.array([float(outcome.shown.right) for outcome in found])
+    repaired = np.array([float(outcome.repaired.right) for outcome in found])
+    picked = np.array([float(outcome.shown.right) for outcome in found])
     first = np.array([float(outcome.shown.first_right) for outcome in found])
     chosen = np.array([float(outcome.shown.chosen_right) for outcome in found])
     tokens = np.array([float(outcome.target_tokens) for outcome in found])
@@ -49,6 +50,8 @@ def table(found: Sequence[Outcome], compared: Sequence[NamedRule], *, seed: int)
         _fixed("never", float(never), 0.0, sampled_never, 0.0),
         _fixed("always", float(always), 1.0, sampled_always, float(tokens.sum())),
         _fixed("never, faulty lines drafted anew", float(repaired.mean()), 0.0, weights @ repaired / total, 0.0),
+        _fixed("never, and unsure lines chosen from several drafts", float(picked.mean()), 0.0,
+               weights @ picked / total, 0.0),
         _fixed("always, the target's line refused where it is worse", float(first.mean()), 1.0,
                weights @ first / total, float(tokens.sum())),
         _fixed("always, the likeliest of its lines, refused where it is worse", float(chosen.mean()), 1.0,
@@ -155,6 +158,7 @@ async def live(
     *,
     seed: int = 7,
     rates: Sequence[float],
+    choose_at: float = math.inf,
 ) -> list[dict[str, Any]]:
     """The cascade itself on each problem: drafting, judging, asking, refusing, drafting on, merging.
 
@@ -178,7 +182,7 @@ async def live(
                 Tier(target, Rule(), ONE_LINE.max_tokens),
             ]
             hole = outcome.problem.context
-            completion = await Cascade(tiers, policy(hole), checker).complete(hole, invoked=True)
+            completion = await Cascade(tiers, policy(hole, choose_at), checker).complete(hole, invoked=True)
             lines += len(completion.lines)
             deferred += sum(line.verdict is Verdict.DEFER for line in completion.lines)
             right.append(float(verdicts.right(outcome.problem, completion.text)))

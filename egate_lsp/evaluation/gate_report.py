@@ -209,7 +209,8 @@ def _line(outcome: Outcome) -> str:
     signs = [f"{name} {outcome.signals[name]:.2f}" for name in ("entropy-max", *_FLAGS) if outcome.signals.get(name)]
     anew = ""
     if outcome.shown.text != outcome.plain.text:
-        anew = f"drafted anew: <code>{escape(outcome.shown.text.strip())}</code><br>"
+        how = "drafted anew" if outcome.repaired.text != outcome.plain.text else "chosen from several drafts"
+        anew = f"{how}: <code>{escape(outcome.shown.text.strip())}</code><br>"
     return (
         f"<p><b>{escape(outcome.problem.name)}</b> {escape(', '.join(signs))}</p>"
         f'<pre><span class="dim">{escape(before)}</span>{_shaded(outcome.tokens, outcome.plain.text)}'

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Tier, refusal
 from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.metered import BudgetSpent
-from egate_lsp.gate import REPAIRED
+from egate_lsp.gate import CHOSEN, REPAIRED
 from egate_lsp.models import Limits, Search
 from egate_lsp.repair import BRANCHES, better, is_followed, lines_of, reviewed, sound
 from egate_lsp.values import CompletionLine, Shape, Source
@@ -45,7 +46,7 @@ class Version:
 
     Attributes:
         text: that would be inserted.
-        lines: signals of each line, as the gate sees them; one for a hole in a line.
+        lines: signals of each line, as the gate sees them, before one is chosen; one for a hole in a line.
         right: by the problem's tests, or equal to the author's text without tests.
         parses: it adds no syntax error; None: not known.
         chosen, chosen_right, chosen_parses: the text inserted when the draft is deferred: the likeliest sound one of
@@ -69,7 +70,9 @@ class Outcome:
 
     Attributes:
         plain: the draft model's own text.
-        shown: the same with faulty lines drafted anew, as the cascade does.
+        repaired: the same with faulty lines drafted anew.
+        shown: the same with unsure lines chosen from several drafts too, as the cascade does where nobody else is
+            asked. The gate judges the line before it is chosen, and what is deferred is that one.
         signals: of the plain draft as a whole, as published rules see it.
         tokens: of the plain draft.
         target, target_right, target_tokens: the target's own text, whether it is right, and how much it wrote.
@@ -78,6 +81,7 @@ class Outcome:
 
     problem: Problem
     plain: Version
+    repaired: Version
     shown: Version
     signals: Mapping[str, float]
     tokens: tuple[Token, ...]
@@ -139,30 +143,38 @@ async def collect(
     progress: Progress,
     *,
     branches: int = 0,
+    choose_at: float = math.inf,
 ) -> list[Outcome]:
     """Draft each problem, have the target write each and the draft review what it wrote, then test. One model at a
     time: two at once would spoil each other's time. What is recorded already is not written again.
 
     Args:
         branches: drafts beside the greedy one, for their disagreement.
+        choose_at: the score from which a line of the draft's is chosen from several.
 
     Raises:
         EgateError: a model cannot be loaded, or a target cannot answer.
     """
-    drafts = await draft_all(problems, draft, checker, progress, branches=branches)
+    drafts = await draft_all(problems, draft, checker, progress, branches=branches, choose_at=choose_at)
     answers = await review_all(problems, await answer_all(problems, target, progress), draft, progress)
     return judge_all(problems, drafts, answers, checker, verdicts, progress)
 
 
 async def draft_all(
-    problems: Sequence[Problem], draft: RecordedModel, checker: Checker, progress: Progress, *, branches: int = 0
+    problems: Sequence[Problem],
+    draft: RecordedModel,
+    checker: Checker,
+    progress: Progress,
+    *,
+    branches: int = 0,
+    choose_at: float = math.inf,
 ) -> list[Drafted]:
     """The draft's text for each problem; closes the model."""
     found = []
     try:
         for index, problem in enumerate(problems):
             progress(f"{draft.name} drafts", index, len(problems))
-            found.append(await _drafted(draft, problem, checker, branches))
+            found.append(await _drafted(draft, problem, checker, branches, choose_at))
     finally:
         await draft.aclose()
     return found
@@ -218,7 +230,9 @@ def judge_all(
     return result
 
 
-async def _drafted(model: RecordedModel, problem: Problem, checker: Checker, branches: int) -> Drafted:
+async def _drafted(
+    model: RecordedModel, problem: Problem, checker: Checker, branches: int, choose_at: float
+) -> Drafted:
     hole = problem.context
     disagreement = None
     if branches and hole.shape is Shape.LINE:
@@ -229,14 +243,14 @@ async def _drafted(model: RecordedModel, problem: Problem, checker: Checker, bra
     usage = model.usage()
     # Where more is missing below the hole than its own text, only a hole in a block is judged so.
     if problem.complete:
-        cascade = Cascade([Tier(model)], policy(hole), checker)
+        cascade = Cascade([Tier(model)], policy(hole, choose_at), checker)
         shown: Sequence[CompletionLine] = (await cascade.complete(hole, invoked=True)).lines
     else:
         shown = [CompletionLine(line.text, Source.DRAFT, tokens=line.tokens) for line in plain]
     return Drafted(plain, shown, disagreement, usage)
 
 
-def policy(hole: FimContext) -> Policy:
+def policy(hole: FimContext, choose_at: float = math.inf) -> Policy:
     """Of a cascade that is measured: nothing but the text ends it, and pattern triggers are off."""
     limits = ONE_LINE if hole.shape is Shape.LINE else BLOCK
     lines = BLOCK.max_lines
@@ -245,6 +259,7 @@ def policy(hole: FimContext) -> Policy:
         lines,
         max_deferrals=lines,
         repairs=lines,
+        choose_at=choose_at,
         deadline_s=PATIENCE_S,
         invoked_deadline_s=PATIENCE_S,
     )
@@ -286,6 +301,8 @@ def outcome(
     hole = problem.context
     plain = inserted(drafted.plain, hole)
     shown = "\n".join(line.text for line in drafted.shown)
+    # Only the one line of a hole in a line is ever chosen, and only where it had no fault.
+    repaired = plain if any(line.signals.get(CHOSEN) for line in drafted.shown) else shown
     target = plain if answer is None else inserted(answer.lines, hole)
     known: dict[str, Assessment] = {}
     right: dict[str, bool] = {}
@@ -296,7 +313,7 @@ def outcome(
         return known[text]
 
     best = plain if answer is None else inserted(answer.best(hole, assessed), hole)
-    for text in (plain, shown, target, best):
+    for text in (plain, repaired, shown, target, best):
         assessed(text)
         right.setdefault(text, verdicts.right(problem, text))
 
@@ -304,8 +321,8 @@ def outcome(
         refused = answer is None or refusal(hole, text, theirs, known[text], known[theirs])
         return text if refused else theirs
 
-    def version(text: str, lines: tuple[Mapping[str, float], ...]) -> Version:
-        chosen, first = deferred(text, best), deferred(text, target)
+    def version(text: str, lines: tuple[Mapping[str, float], ...], judged: str) -> Version:
+        chosen, first = deferred(judged, best), deferred(judged, target)
         return Version(
             text, lines, right[text], chosen, right[chosen], right[first], _parses(known[text]), _parses(known[chosen])
         )
@@ -313,17 +330,18 @@ def outcome(
     tokens = tuple(token for line in drafted.plain for token in line.tokens)
     extra = {} if drafted.disagreement is None else {DISAGREEMENT: drafted.disagreement}
     plain_lines = _lines(problem, [(line.text, line.tokens) for line in drafted.plain], checker, extra)
-    shown_lines = plain_lines
-    if shown != plain:
-        shown_lines = _lines(problem, [(line.text, line.tokens) for line in drafted.shown], checker, extra)
-        repaired = (line.signals.get(REPAIRED, 0.0) for line in drafted.shown)
-        shown_lines = tuple(
-            {**line, REPAIRED: anew} if anew else line for line, anew in zip(shown_lines, repaired, strict=True)
+    repaired_lines = plain_lines
+    if repaired != plain:
+        repaired_lines = _lines(problem, [(line.text, line.tokens) for line in drafted.shown], checker, extra)
+        marks = (line.signals.get(REPAIRED, 0.0) for line in drafted.shown)
+        repaired_lines = tuple(
+            {**line, REPAIRED: anew} if anew else line for line, anew in zip(repaired_lines, marks, strict=True)
         )
     return Outcome(
         problem,
-        version(plain, plain_lines),
-        version(shown, shown_lines),
+        version(plain, plain_lines, plain),
+        version(repaired, repaired_lines, repaired),
+        version(shown, repaired_lines, repaired),
         signals.line_signals(tokens) | known[plain].signals | extra,
         tokens,
         target,

@@ -31,6 +31,7 @@ class NamedRule:
         score: of a line's signals, or of the whole draft's.
         ours: several lines are as unsure as the unsurest of them. A published rule sees the draft as one text.
         repairs: whether faulty lines are drafted anew.
+        chooses: whether unsure lines that are kept are chosen from several drafts.
         refuses: whether the target's text is refused where it is worse than the draft's.
         searches: whether the target's text is the likeliest sound one of several lines.
     """
@@ -39,6 +40,7 @@ class NamedRule:
     score: Score
     ours: bool = False
     repairs: bool = True
+    chooses: bool = True
     refuses: bool = True
     searches: bool = True
 
@@ -50,7 +52,9 @@ class NamedRule:
 
     def draft(self, outcome: Outcome) -> Version:
         """The draft that this rule judges."""
-        return outcome.shown if self.ours and self.repairs else outcome.plain
+        if not self.ours or not self.repairs:
+            return outcome.plain
+        return outcome.shown if self.chooses else outcome.repaired
 
     def right(self, outcome: Outcome) -> tuple[bool, bool]:
         """Is what is shown right, if the draft is kept and if it is deferred?"""
@@ -86,7 +90,8 @@ def ours(default: Rule, weights: Mapping[str, float]) -> list[NamedRule]:
     triggered = gate_score(default)
     found = [
         NamedRule("default", gate_score(default), ours=True),
-        NamedRule("default without repair", gate_score(default), ours=True, repairs=False),
+        NamedRule("default without choice", gate_score(default), ours=True, chooses=False),
+        NamedRule("default without choice and repair", gate_score(default), ours=True, repairs=False),
         NamedRule("default, one line of the target", gate_score(default), ours=True, searches=False),
         NamedRule("default, the target's line never refused", gate_score(default), ours=True, refuses=False),
         NamedRule("default without syntax", gate_score(default, without={SYNTAX}), ours=True),
