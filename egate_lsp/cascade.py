@@ -457,10 +457,10 @@ class Cascade:
 
     def _can_choose(self, run: _Run, gated: GatedLine) -> bool:
         """Is the line one to look for a better draft of? One that the draft is rather unsure of, and whose place says
-        what goes with it, for somebody who is ready to wait."""
+        what goes with it, for somebody who is ready to wait. That it was asked for tells nothing of the line itself."""
         policy, model = self.policy, self.tiers[0].model
         return (
-            (run.invoked and policy.choose_at <= (gated.weighed or 0.0))
+            (run.invoked and policy.choose_at <= (gated.score or 0.0))
             and not run.lines
             and is_followed(run.context)
             and isinstance(model, Searcher)

@@ -309,7 +309,7 @@ class Gate(_Section):
     """Share of lines to defer, by the calibration of the draft model."""
     adaptive: bool = True
     """Hold the deferral rate on the code at hand: tau follows what was deferred of late. Not where tau is set."""
-    choice_rate: float = Field(0.6, ge=0, le=1)
+    choice_rate: float = Field(0.4, ge=0, le=1)
     """Of the lines that the draft is least sure of this share is chosen, where the rest of a line is asked for by hand
     and no target is: the draft writes four others in one batch, and the one of those without a fault that goes best
     with the text below is shown. 0: never. By the calibration of the draft model."""

@@ -58,11 +58,12 @@ async def complete(
     tau: float = math.inf,
     at: float = UNSURE - 0.1,
     target: bool = True,
+    unease: float = 0.0,
 ) -> Completion:
     behind = [Tier(ScriptedModel([Rule("", (("m(values, 1)", 0.1), ("\n", 0.1)))], name="target"))] if target else []
     cascade = Cascade([Tier(model, GateRule("max", tau)), *behind], Policy(choose_at=at), Checker())
     try:
-        return await cascade.complete(drawn(document), invoked=invoked)
+        return await cascade.complete(drawn(document), invoked=invoked, unease=unease)
     finally:
         await cascade.aclose()
 
@@ -109,11 +110,12 @@ async def test_a_deferred_line_is_the_targets() -> None:
     [
         (DOCUMENT, {"invoked": False}),
         (DOCUMENT, {"at": UNSURE + 0.1}),
+        (DOCUMENT, {"at": UNSURE + 0.1, "unease": 1.0}),
         (DOCUMENT, {"at": math.inf}),
         (NOTHING_BELOW, {}),
         (BLOCK, {}),
     ],
-    ids=["while typing", "a sure line", "turned off", "nothing below", "a block"],
+    ids=["while typing", "a sure line", "a sure line, uneasy", "turned off", "nothing below", "a block"],
 )
 async def test_nothing_is_searched_where_it_would_not_pay(document: str, changes: dict[str, object]) -> None:
     first = "print(values[0])" if document == BLOCK else "m(values[0])"

@@ -32,7 +32,9 @@ def outcome(
     found = {"entropy-max": entropy, "tokens": 1.0, "syntax": 0.0}
     first = target if chosen is None else chosen
     version = Version("a < b", (found,), draft, "t", first if best is None else best, first)
-    return Outcome(problem, version, version, version, found, tokens, "t", target, target if best is None else best, 3, 11)
+    return Outcome(
+        problem, version, version, version, found, tokens, "t", target, target if best is None else best, 3, 11
+    )
 
 
 CALIBRATION = shipped("qwen2.5-coder-0.5b")
@@ -163,6 +165,41 @@ async def test_a_target_that_can_search_answers_with_its_best_sound_line(tmp_pat
     )
     assert live["pass_at_1"] == 1.0
     assert target.generated == 1  # once for all of this
+
+
+class Reviewing(scripted.ScriptedSearcher):
+    """A searcher that finds one line to go best with the text below."""
+
+    async def review(self, context: FimContext, lines, *, within_s: float | None = None) -> list[float]:
+        return [0.0 if line == "    return a + 1" else -9.0 for line in lines]
+
+
+async def test_a_line_that_is_chosen_counts_where_it_is_kept_and_is_judged_by_the_first(tmp_path) -> None:
+    hole = replace(BLOCK, suffix="\nprint(f(1))\n", shape=Shape.LINE)
+    problem = Problem("p", "g", "set", hole, "    return a + 1", hole.prefix, hole.suffix, CHECK)
+    others = (("    return a - 1", 3.0),), (("    return a + 1", 3.5),)
+
+    async def opened() -> ScriptedModel:
+        return Reviewing([scripted.Rule("", (("    return a - 1", 3.0),), others=others)], name="draft")
+
+    draft = RecordedModel("draft", tmp_path / "draft.jsonl", opened)
+    target = model("target", [("    return a", 0.1)], tmp_path)
+    checker, verdicts = Checker(), Verdicts(tmp_path / "verdicts.json")
+    (found,) = await outcomes.collect([problem], draft, target, checker, verdicts, lambda *_: None, choose_at=0.1)
+    default, first = (rules.named(rules.ours(RULE, WEIGHTS), name) for name in ("default", "default without choice"))
+
+    assert (found.plain.text, found.repaired.text, found.shown.text) == (
+        "    return a - 1",
+        "    return a - 1",
+        "    return a + 1",
+    )
+    assert default.right(found) == (True, False)
+    assert first.right(found) == (False, False)
+    assert default.of(found) == first.of(found) == found.plain.lines[0]["entropy-max"]
+    (kept,) = await gate_bench.live(
+        [found], draft, target, RULE, default, checker, verdicts, lambda *_: None, rates=(0.0,), choose_at=0.1
+    )
+    assert kept["pass_at_1"] == 1.0
 
 
 async def test_the_live_cascade_asks_the_target_where_the_replay_defers(tmp_path) -> None:

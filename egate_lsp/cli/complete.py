@@ -59,6 +59,11 @@ def _file_and_place(
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write what --explain tells as one HTML file that needs no network.",
 )
+@click.option(
+    "--by-hand",
+    is_flag=True,
+    help="As when asked for by hand, not while typing: an unsure rest of a line is chosen from several drafts.",
+)
 @click.option("--language", default="", help="LSP language identifier; default: by the file's name.")
 @set_option
 def complete(
@@ -69,6 +74,7 @@ def complete(
     as_json_: bool,
     explain: bool,
     page: Path | None,
+    by_hand: bool,
     language: str,
     overrides: Sequence[str],
 ) -> None:
@@ -90,7 +96,7 @@ def complete(
     file, line, column = _spot(spot, line, column)
     # Nobody is typing: the answer may take its time.
     patient = {
-        "cascade": {"deadline_ms": 120_000},
+        "cascade": {"deadline_ms": 120_000, "invoked_deadline_ms": 120_000},
         "target": {"timeout_s": 60},
         "draft": {"first_text_ms": 0, "read_ahead": False},
     }
@@ -101,7 +107,7 @@ def complete(
         raise ConfigError(f"{file} is not UTF-8 text: {error}.") from error
     document = Document(file.as_uri() if file.is_absolute() else file.resolve().as_uri(), 0, language, text)
     offset = document.offset_at(line - 1, column, PositionEncoding.UTF16)
-    completion, gate = asyncio.run(_complete(settings, text, offset, str(file.absolute()), language))
+    completion, gate = asyncio.run(_complete(settings, text, offset, str(file.absolute()), language, by_hand=by_hand))
     if page is not None:
         _write(page, view(completion, Place(str(file), text, offset), gate))
     if as_json_:
@@ -124,7 +130,7 @@ def _spot(spot: tuple[Path, int | None, int | None], line: int | None, column: i
 
 
 async def _complete(
-    settings: Settings, text: str, offset: int, path: str, language: str
+    settings: Settings, text: str, offset: int, path: str, language: str, *, by_hand: bool
 ) -> tuple[Completion, Gate | None]:
     from egate_lsp.ledger_file import default_path
     from egate_lsp.service import Service  # here, so that --help stays quick
@@ -134,7 +140,7 @@ async def _complete(
     service.work_in([_workspace(path)])
     try:
         await service.indexed(INDEX_PATIENCE_S)
-        completion = await service.complete(Snapshot(text, offset, path, language), invoked=False)
+        completion = await service.complete(Snapshot(text, offset, path, language), invoked=by_hand)
         rule = service.tiers[0].rule if service.tiers else None
         return completion, Gate(rule.name, rule.tau) if rule else None
     finally:
