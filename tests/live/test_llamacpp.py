@@ -21,6 +21,7 @@ from egate_lsp.escalate import Tier
 from egate_lsp.models import Limits, Search
 from egate_lsp.models.engine_process import EngineProcess
 from egate_lsp.models.fim import QWEN, FimOrder
+from egate_lsp.signals import line_logprob
 from egate_lsp.syntax import Checker
 from egate_lsp.values import FimContext, Shape, Token
 from tests.conftest import drawn, model_file
@@ -418,6 +419,21 @@ async def test_a_review_tells_which_line_the_text_below_needs_and_leaves_the_dra
     assert fitting > other + 1.0
     assert in_no_time == nothing_below == []
     assert before == after
+
+
+async def test_asked_for_by_hand_an_unsure_line_is_the_draft_that_goes_best_with_the_text_below() -> None:
+    """From SAFIM control: left to itself the model reads in the loop's head what the loop reads again."""
+    below = "\n\tn,s=int(input()),input()\n\tprint(sum([1 for i in range(1,n,2) if s[i]!=s[i-1]]))\n"
+    hole = FimContext("for ", below, "a.py", "python", Shape.LINE)
+    policy = Policy(deadline_s=60.0, invoked_deadline_s=60.0, choose_at=0.1)
+    async with engine() as subject:
+        cascade = Cascade([Tier(subject)], policy, Checker())
+        (typing,) = (await cascade.complete(hole)).lines
+        (by_hand,) = (await cascade.complete(hole, invoked=True)).lines
+        chosen, first = await subject.review(hole, [by_hand.text, typing.text])
+
+    assert typing.text == by_hand.draft != by_hand.text
+    assert line_logprob(by_hand.tokens) + chosen > line_logprob(typing.tokens) + first
 
 
 async def test_a_line_that_forgets_a_name_is_drafted_anew_with_real_weights() -> None:
