@@ -417,7 +417,7 @@ class Cascade:
         if gated.verdict is Verdict.KEEP or not behind or run.deferrals >= self.policy.max_deferrals:
             unasked = UNWAITED_REASON if run.unseen and self.unwaited else NO_TARGET_REASON
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals, unasked))
-            if not told and self._can_choose(run, gated):
+            if not (told or known.faults) and self._can_choose(run, gated):  # else it was looked for already
                 restart = True
                 if feed is not None:
                     await feed.aclose()

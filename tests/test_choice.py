@@ -135,6 +135,13 @@ async def test_a_faulty_line_is_repaired_and_not_chosen_once_more() -> None:
     assert "chosen" not in completion.lines[0].signals
 
 
+async def test_a_faulty_line_without_a_repair_is_not_searched_for_again() -> None:
+    model = drafting("m(valeus)", found=(tokens("m(valeus)"),))
+
+    assert (await complete(model)).text == "m(valeus)"
+    assert len(model.searched) == 1
+
+
 async def test_a_search_or_a_review_that_fails_costs_only_the_choice() -> None:
     failing = drafting()
     failing.error = EngineDied("it died")
