@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     Sound = tuple[DraftLine, Assessment]
 
+BELOW_WEIGHT = 0.25  # from 0.2 to 0.3 all is the same within a line or two of some 900; 1 is worse (docs/gate.md)
+COPIED_LINES = 5  # below the hole: those that a review reads
 BRANCHES = 4  # drafts beside the greedy one; the batch of five takes about twice the time of one sequence
 
 
@@ -104,10 +106,10 @@ def sound(lines: Iterable[DraftLine], hole: FimContext, assess: Callable[[str], 
 def likeliest(lines: Sequence[Sound], below: Mapping[str, float] | None = None) -> Sound | None:
     """The best of some lines that are sound; None if there is none. Pure.
 
-    With a review it is the line for which ln p(line | text above and below) + ln p(text below | text above and line) is
-    highest: the model's opinion of the line, and what the line makes of what follows (Coder-Reviewer reranking, Zhang
-    et al. 2022, arXiv 2211.16490, with the text below in place of an instruction). Without, that with the highest mean
-    log-probability of its tokens.
+    With a review it is the line for which ln p(line | text above and below) + ln p(text below | text above and line)
+    / 4 is highest: the model's opinion of the line, and what the line makes of what follows (Coder-Reviewer reranking,
+    Zhang et al. 2022, arXiv 2211.16490, with the text below in place of an instruction, and weighed, because it has
+    many more tokens than the line). Without, that with the highest mean log-probability of its tokens.
 
     Args:
         below: of each line's text; None, or empty: there was no review.
@@ -115,7 +117,7 @@ def likeliest(lines: Sequence[Sound], below: Mapping[str, float] | None = None) 
 
     def rank(line: DraftLine, known: Assessment) -> tuple[bool, float]:
         logprob = line_logprob(line.tokens)
-        likely = logprob + below[line.text] if below else logprob / max(len(line.tokens), 1)
+        likely = logprob + BELOW_WEIGHT * below[line.text] if below else logprob / max(len(line.tokens), 1)
         # A line that others must complete may be sound; one that is known to be is better.
         return known.name_fault is not None, likely
 
@@ -141,7 +143,10 @@ async def reviewed(
     model: Model | Searcher, hole: FimContext, lines: Sequence[DraftLine], within_s: float | None = None
 ) -> dict[str, float] | None:
     """The log-probability in nats of the text below the hole after each line, by the line's text; empty if there is
-    nothing to choose from or no review to be had, None if it would take longer than so many seconds."""
+    nothing to choose from or no review to be had, None if it would take longer than so many seconds.
+
+    A line that stands below already makes the text there likelier by being a copy of it, whatever its sense: it is
+    told what the least likely one is."""
     if len(lines) < 2 or not isinstance(model, Reviewer) or not is_followed(hole):
         return {}
     if within_s is not None and within_s <= 0.0:
@@ -154,4 +159,9 @@ async def reviewed(
         found = await model.review(hole, texts, within_s=within_s)
     except DraftError:
         return {}  # what there is already is no worse for it
-    return dict(zip((line.text for line in lines), found, strict=True)) if found else None
+    if not found:
+        return None
+    there = {line.strip() for line in hole.suffix.split("\n")[1 : 1 + COPIED_LINES]}
+    return {
+        line.text: min(found) if line.text.strip() in there else told for line, told in zip(lines, found, strict=True)
+    }

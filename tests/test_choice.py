@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from egate_lsp.assess import Assessment
 from egate_lsp.cascade import CHOICE_REASON, Cascade, Policy
 from egate_lsp.config import Settings
 from egate_lsp.errors import EngineDied
 from egate_lsp.escalate import Tier
 from egate_lsp.gate import Rule as GateRule
 from egate_lsp.models.scripted import VOCABULARY, Rule, ScriptedModel
+from egate_lsp.repair import likeliest, reviewed
 from egate_lsp.service import choice_tau, draft_rule
 from egate_lsp.syntax import Checker
-from egate_lsp.values import Completion, Shape, Source, Verdict
+from egate_lsp.values import Completion, DraftLine, Shape, Source, Verdict
 from tests.conftest import drawn
 from tests.test_repair import Searching, tokens
 
@@ -155,6 +157,27 @@ async def test_a_model_that_cannot_review_keeps_its_first_line() -> None:
 
     assert (await complete(model)).text == "m(values[0])"
     assert model.searched == []
+
+
+def test_the_text_below_weighs_a_quarter() -> None:
+    """It has many more tokens: weighed like the line, it would make a line the likeliest that is so to nobody else."""
+    likely, other = (DraftLine("a", tokens("a", -0.5)), DraftLine("b", tokens("b", -1.5)))  # -1 and -3, with the break
+    lines = [(each, Assessment()) for each in (likely, other)]
+
+    assert likeliest(lines, {"a": -10.0, "b": -4.0}) == lines[0]  # -1 - 2.5 and -3 - 1
+    assert likeliest(lines, {"a": -10.0, "b": -1.0}) == lines[1]
+
+
+async def test_a_line_that_stands_below_gets_no_credit_for_making_itself_likelier() -> None:
+    hole = drawn("def f(values):\n    total = su║\n    count = 1\n    # the rest\n    return total\n")
+
+    class Repeating(Reviewing):
+        async def review(self, context, lines, *, within_s=None):
+            return [-1.0 if line == "# the rest" else -5.0 - len(line) for line in lines]
+
+    lines = [DraftLine(text) for text in ("m(values)", "m(v)", "# the rest")]
+
+    assert await reviewed(Repeating([], []), hole, lines) == {"m(values)": -14.0, "m(v)": -9.0, "# the rest": -14.0}
 
 
 def test_the_share_that_is_chosen_is_set_in_lines() -> None:
