@@ -422,9 +422,9 @@ async def test_a_review_tells_which_line_the_text_below_needs_and_leaves_the_dra
 
 
 async def test_asked_for_by_hand_an_unsure_line_is_the_draft_that_goes_best_with_the_text_below() -> None:
-    """From SAFIM control: left to itself the model reads in the loop's head what the loop reads again."""
-    below = "\n\tn,s=int(input()),input()\n\tprint(sum([1 for i in range(1,n,2) if s[i]!=s[i-1]]))\n"
-    hole = FimContext("for ", below, "a.py", "python", Shape.LINE)
+    """Left to itself the model begins with an empty dictionary, to whose entries the loop could not append."""
+    below = "\n    for word in words:\n        groups[len(word)].append(word)\n    return dict(groups)\n"
+    hole = FimContext("def words_by_length(words):\n    groups = ", below, "a.py", "python", Shape.LINE)
     policy = Policy(deadline_s=60.0, invoked_deadline_s=60.0, choose_at=0.1)
     async with engine() as subject:
         cascade = Cascade([Tier(subject)], policy, Checker())
