@@ -407,10 +407,7 @@ class Cascade:
         restart = filled
         if known.faults and self._can_repair(run):
             restart = True
-            if feed is not None:
-                await feed.aclose()
-            run.count(run.counting())
-            if (found := await self._repaired(run, filled=filled)) is not None:
+            if (found := await self._repaired(run, feed)) is not None:
                 told = (f"drafted anew, because of the first draft: {known.faults[0]}",)
                 line, known = found
         gated = self._judge(run, line, known, told, adapt=bool(behind) and not run.unseen)
@@ -419,10 +416,7 @@ class Cascade:
             settled = _drafted(gated, self.tiers[0], _why_kept(gated, behind, run.deferrals, unasked))
             if not (told or known.faults) and self._can_choose(run, gated):  # else it was looked for already
                 restart = True
-                if feed is not None:
-                    await feed.aclose()
-                run.count(run.counting())
-                settled = await self._chosen(run, settled, filled=filled)
+                settled = await self._chosen(run, settled, feed)
         elif why := self._goes_unanswered(run, behind, line.text, gated.reasons):
             settled = _drafted(gated, self.tiers[0], (*gated.reasons, why))
         else:
@@ -446,14 +440,10 @@ class Cascade:
     def _can_repair(self, run: _Run) -> bool:
         return self.policy.repairs > run.repairs and isinstance(self.tiers[0].model, Searcher)
 
-    async def _repaired(self, run: _Run, *, filled: bool) -> Sound | None:
+    async def _repaired(self, run: _Run, feed: _LineFeed | None) -> Sound | None:
         """Another draft of the line, without a fault; None if there is none, or no time for it."""
         run.repairs += 1
-        model = self.tiers[0].model
-        assert isinstance(model, Searcher)
-        assess_line = functools.partial(self._assess, run, filled=filled)
-        search = functools.partial(repaired, model, run.context, run.written, assess_line, run.limits)
-        return await self._searched(run, "repair", search)
+        return await self._searched(run, "repair", repaired, run.written, feed)
 
     def _can_choose(self, run: _Run, gated: GatedLine) -> bool:
         """Is the line one to look for a better draft of? One that the draft is rather unsure of, and whose place says
@@ -468,13 +458,10 @@ class Cascade:
             and run.deadline > time.monotonic()
         )
 
-    async def _chosen(self, run: _Run, kept: CompletionLine, *, filled: bool) -> CompletionLine:
+    async def _chosen(self, run: _Run, kept: CompletionLine, feed: _LineFeed | None) -> CompletionLine:
         """The draft of the line that goes best with the text below; the kept one if that is it, or if time is short."""
-        model = self.tiers[0].model
-        assert isinstance(model, Searcher)
-        assess_line = functools.partial(self._assess, run, filled=filled)
-        search = functools.partial(preferred, model, run.context, kept.text, assess_line, run.limits)
-        if (found := await self._searched(run, "choice", search)) is None:
+        found = await self._searched(run, "choice", preferred, kept.text, feed)
+        if found is None:
             return kept
         line, _ = found
         return replace(
@@ -486,13 +473,22 @@ class Cascade:
             signals={**kept.signals, CHOSEN: 1.0},
         )
 
-    async def _searched(self, run: _Run, stage: str, search: Callable[..., Awaitable[Sound | None]]) -> Sound | None:
-        """What a search of the draft's finds until the deadline; None also if the engine could not."""
+    async def _searched(
+        self, run: _Run, stage: str, search: Callable[..., Awaitable[Sound | None]], of: object, feed: _LineFeed | None
+    ) -> Sound | None:
+        """What `repaired` or `preferred` find until the deadline, in place of the running draft, which ends; None also
+        if the engine could not."""
+        model = self.tiers[0].model
+        if feed is not None:
+            await feed.aclose()
+        run.count(run.counting())
         began = time.monotonic()
         run.wait()
         try:
-            found = await search(within_s=max(run.deadline - began, MIN_REPAIR_S))
-            run.count(self.tiers[0].model.usage())
+            assess_line = functools.partial(self._assess, run, filled=feed is None)
+            within_s = max(run.deadline - began, MIN_REPAIR_S)
+            found = await search(model, run.context, of, assess_line, run.limits, within_s)
+            run.count(model.usage())
             return found
         except EgateError:
             return None

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     Sound = tuple[DraftLine, Assessment]
 
 BELOW_WEIGHT = 0.25  # from 0.2 to 0.3 all is the same within a line or two of some 900; 1 is worse (docs/gate.md)
-COPIED_LINES = 5  # below the hole: those that a review reads
+COPIED_LINES = 5  # below the hole, where a copy is looked for; a review reads four of them
 BRANCHES = 4  # drafts beside the greedy one; the batch of five takes about twice the time of one sequence
 
 
