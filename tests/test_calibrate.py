@@ -50,6 +50,22 @@ def test_the_least_share_that_reaches_a_quality() -> None:
     assert calibrating.share_for_quality([outcome(0, 0.5, draft=True, target=True)], RULE, 1.0) == 0.0
 
 
+def test_a_share_that_reaches_a_quality_by_chance_is_not_the_least() -> None:
+    """The curve goes up to the goal, down again, where the target is wrong on what the draft has right, and up."""
+    rights = [(False, True), (True, False), (False, True), (True, True)]  # from the least certain line on
+    found = [outcome(3 * n, 0.9 - n / 10, draft=draft, target=target) for n, (draft, target) in enumerate(rights)]
+
+    assert calibrating.share_for_quality(found, RULE, 1.0) == pytest.approx(0.75)
+
+
+def test_no_share_reaches_a_quality_that_the_whole_does_not() -> None:
+    found = [outcome(0, 0.9, draft=False, target=True), outcome(3, 0.1, draft=True, target=False)]
+    assert calibrating.share_for_quality(found, RULE, 1.0) == 0.0
+    worse = [replace(one, shown=replace(one.shown, chosen_right=False)) for one in found]
+
+    assert calibrating.share_for_quality(worse, RULE, 1.0) is None
+
+
 def test_rows_tell_tau_and_what_is_shown() -> None:
     rows = calibrating.rows(FOUND, RULE, seed=1, shares=(0.0, 0.1, 1.0))
 
@@ -262,7 +278,7 @@ def httpserver_of_lines() -> Iterator[Lines]:
         thread.join()
 
 
-def test_a_paid_target_is_asked_only_after_the_cost_was_seen(workspace, httpserver_of_lines) -> None:
+def test_a_paid_target_is_asked_only_after_the_cost_was_seen(workspace, httpserver_of_lines, tmp_path) -> None:
     server = httpserver_of_lines
     more = [
         "--set",
@@ -276,13 +292,17 @@ def test_a_paid_target_is_asked_only_after_the_cost_was_seen(workspace, httpserv
     ]
     declined = workspace.run("--limit", "20", *more, answer="n\n")
     asked = server.requests
-    accepted = workspace.run("--limit", "20", "--quality", "0.9", *more, "--yes")
+    told = tmp_path / "figures.json"
+    accepted = workspace.run("--limit", "20", "--quality", "0.9", *more, "--yes", "--json", str(told))
     again = workspace.run("--limit", "20", "--max-cost", "0.50/day", *more, "--yes")
 
     assert declined.exit_code == 1
     assert asked == 0
     assert re.search(r"20 requests to \S+ at .*\$\d", declined.output)
     assert accepted.exit_code == 0, accepted.output
+    assert "with the best of what it writes" in " ".join(accepted.output.split())
+    figures = json.loads(told.read_text())
+    assert figures["rate"] in [row["share"] for row in figures["rows"]]
     assert server.requests == 20  # the second run has them on record
     assert again.exit_code == 0, again.output
     assert "a day buys" in again.output

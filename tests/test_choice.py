@@ -14,7 +14,7 @@ from egate_lsp.errors import EngineDied
 from egate_lsp.escalate import Tier
 from egate_lsp.gate import Rule as GateRule
 from egate_lsp.models.scripted import VOCABULARY, Rule, ScriptedModel
-from egate_lsp.repair import likeliest, reviewed
+from egate_lsp.repair import is_followed, likeliest, reviewed
 from egate_lsp.service import choice_tau, draft_rule
 from egate_lsp.syntax import Checker
 from egate_lsp.values import Completion, DraftLine, Shape, Source, Verdict
@@ -193,3 +193,17 @@ def test_the_share_that_is_chosen_is_set_in_lines() -> None:
 def test_a_document_here_is_the_rest_of_a_line() -> None:
     assert drawn(DOCUMENT).shape is Shape.LINE
     assert drawn(BLOCK).shape is Shape.BLOCK
+
+
+@pytest.mark.parametrize(
+    ("below", "followed"),
+    [
+        ("    return total\n", True),
+        ("return 1\n", True),  # whatever it is, it stands on the next line
+        ("\n    return total\n", False),  # more may be missing
+        ("\n", False),
+        ("", False),
+    ],
+)
+def test_the_text_below_tells_of_a_line_where_it_goes_on_at_once(below: str, followed: bool) -> None:
+    assert is_followed(drawn(f"def f(values):\n    total = su║)\n{below}")) is followed

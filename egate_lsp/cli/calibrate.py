@@ -265,12 +265,12 @@ class _Run:
         return f"egate-lsp calibrate, {dt.datetime.now(tz=dt.UTC).date()}: {len(found)} lines of {files} files"
 
     def rate_for_quality(self, result: _Result, quality: float) -> float:
-        """The least share that reaches it."""
+        """The least share from which on every larger one reaches it."""
         from egate_lsp.evaluation import calibrating
 
         share = calibrating.share_for_quality(result.found, result.rule, quality)
         if share is None:
-            click.echo(f"{quality:.0%} of the target's right lines is not reached at any share; every line it is.")
+            click.echo(f"{quality:.0%} of the target's right lines is not reached even with every line sent.")
             return 1.0
         if share == 0.0:
             click.echo(f"The draft alone reaches {quality:.0%} of the target's right lines here: no line need be sent.")
@@ -318,7 +318,8 @@ class _Run:
                 figures["models"][self.settings.target.model] = self.settings.target.base_url
             compared = [*rules.rivals(), *named]
             table = gate_bench.table(found, compared, seed=self.seed)
-            figures["rows"] = calibrating.rows(found, rule, seed=self.seed)
+            shares = sorted({*calibrating.SHARES, round(wanted, 4)})
+            figures["rows"] = calibrating.rows(found, rule, seed=self.seed, shares=shares)
             for row in table:
                 row.pop("samples")
             figures["rules"] = table
@@ -346,6 +347,12 @@ def _mean_tokens(problems: Sequence[Problem], drafted: Sequence[Drafted]) -> tup
     return read / len(drafted), wrote / len(drafted)
 
 
+FIXED = (
+    "never",
+    "never, faulty lines drafted anew",
+    "always",
+    "always, the likeliest of its lines, refused where it is worse",
+)
 RIVALS = (
     "MCCom: mean probability of the first 3",
     "SynConfRoute: mean log-probability of the first 3, and parse",
@@ -372,6 +379,11 @@ def _problems(paths: Sequence[Path], limit: int, seed: int, settings: Settings) 
     return found
 
 
+def _right(figures: dict[str, Any], name: str) -> float:
+    """Right lines by a rule that defers none or all."""
+    return next(float(row["curve"][0]["pass_at_1"]) for row in figures["rules"] if row["name"] == name)
+
+
 def _show(figures: dict[str, Any], *, has_target: bool) -> None:
     from egate_lsp.evaluation.calibrating import COLUMNS
 
@@ -387,7 +399,12 @@ def _show(figures: dict[str, Any], *, has_target: bool) -> None:
             tau = "never" if row["tau"] is None else f"{row['tau']:.3f}"
             table.add_row(f"{row['share']:.0%}", tau, *cells)
         console.print(table)
-        console.print(f"Only the target is right on {figures['oracle_share']:.1%} of the lines.")
+        alone, anew, always, best = (_right(figures, name) for name in FIXED)
+        console.print(
+            f"Right lines: the draft {alone:.1%}, {anew:.1%} with its faulty ones drafted anew; the target for every "
+            f"line {always:.1%}, {best:.1%} with the best of what it writes. Only the target is right on "
+            f"{figures['oracle_share']:.1%}."
+        )
         for name, row in figures["triggers"].items():
             console.print(
                 f"trigger {name}: {row['lines']} lines, right: draft {row['draft']:.2f}, target {row['target']:.2f}"

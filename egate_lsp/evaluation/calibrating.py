@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from rapidfuzz.distance import Levenshtein
 
-from egate_lsp.calibration import Calibration, points_of, tau_at
+from egate_lsp.calibration import Calibration, points_of, tau_for
 from egate_lsp.evaluation import curves
 from egate_lsp.evaluation.outcomes import groups_of
 from egate_lsp.evaluation.rules import NamedRule, gate_score
@@ -22,6 +22,7 @@ from egate_lsp.signals import AGGREGATES, MEASURES
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from egate_lsp.calibration import Points
     from egate_lsp.evaluation.outcomes import Outcome
 
 # What is told of each share, and how it is called; "right" where problems have tests.
@@ -81,7 +82,8 @@ def rows(found: Sequence[Outcome], rule: Rule, *, seed: int, shares: Sequence[fl
     scores, groups = _scores(found, rule), groups_of(found)
     weights = curves.resamples(groups, seed=seed, count=RESAMPLES)
     columns = {name: curves.Lines(*pair, groups) for name, pair in _metrics(found).items()}
-    table: list[dict[str, Any]] = [{"share": share, "tau": _tau(scores, share)} for share in shares]
+    points = points_of(list(scores))
+    table: list[dict[str, Any]] = [{"share": share, "tau": _tau(points, share)} for share in shares]
     for name, lines in columns.items():
         point = curves.quality(lines, scores, shares)
         sampled = np.array([curves.quality(lines, scores, shares, row) for row in weights])
@@ -91,12 +93,19 @@ def rows(found: Sequence[Outcome], rule: Rule, *, seed: int, shares: Sequence[fl
 
 
 def share_for_quality(found: Sequence[Outcome], rule: Rule, wanted: float) -> float | None:
-    """The least share of lines, in hundredths, that reaches this part of always asking the target; None: none does."""
+    """The least share of lines, in hundredths, from which on each reaches this part of always asking the target; None:
+    the whole does not. The curve of a few lines goes up and down: a single share that reaches it may do so by chance,
+    where none does from there on."""
     right = curves.Lines(*_metrics(found)["right"], groups_of(found))
     shares = [step / 100 for step in range(101)]
     reached = curves.quality(right, _scores(found, rule), shares)
     goal = wanted * float(np.mean([outcome.target_right for outcome in found]))
-    return next((share for share, value in zip(shares, reached, strict=True) if value >= goal - 1e-9), None)
+    least = None
+    for share, value in zip(reversed(shares), reversed(reached), strict=True):
+        if value < goal - 1e-9:
+            break
+        least = share
+    return least
 
 
 def rate_interval(found: Sequence[Outcome], rule: Rule, rate: float, *, seed: int) -> tuple[float, float]:
@@ -180,7 +189,8 @@ def _scores(found: Sequence[Outcome], rule: Rule) -> Any:
     return np.array([named.of(outcome) for outcome in found])
 
 
-def _tau(scores: Any, share: float) -> float | None:
+def _tau(points: Points, share: float) -> float | None:
+    """As the settings will have it; None: nothing is deferred."""
     if share <= 0.0:
         return None
-    return 0.0 if share >= 1.0 else tau_at(scores, share)
+    return 0.0 if share >= 1.0 else tau_for(points, share)

@@ -76,10 +76,13 @@ def _comparison(result: Mapping[str, Any]) -> str:
     names = ["default", "random", "oracle", *result["differences"]]
     drawn = [row for name in dict.fromkeys(names) for row in rows if row["name"] == name]
     fixed = {row["name"]: row["curve"][0]["pass_at_1"] for row in result["rules"] if len(row["curve"]) == 1}
+    # A calibration is of lines that are typed: there nothing is chosen from several drafts.
+    chosen = "" if "rate" in result else " and unsure ones chosen from several drafts"
     return f"""<p>The draft alone is right on {fixed["never"]:.1%}, and on
-{fixed["never, faulty lines drafted anew"]:.1%} with faulty lines drafted anew; always asking the target on
-{fixed["always"]:.1%}, and on {fixed["always, the target's line refused where it is worse"]:.1%} if its line is refused
-where it is worse.</p>
+{fixed["never, and unsure lines chosen from several drafts"]:.1%} with faulty lines drafted anew{chosen}; always asking
+the target on {fixed["always"]:.1%}, and on
+{fixed["always, the likeliest of its lines, refused where it is worse"]:.1%} with the best of the lines that it writes,
+refused where the draft's is better.</p>
 <h2>Right lines by share of lines deferred</h2>
 {_curves(drawn, fixed)}
 {_calibrated(result)}
