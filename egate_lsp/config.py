@@ -156,6 +156,9 @@ class Target(_Section):
     """Cap on tokens for one deferred line."""
     temperature: float = Field(0.0, ge=0, le=2)
     """0: always the likeliest token."""
+    candidates: int = Field(1, ge=1, le=8)
+    """Lines that it draws for a deferred one, in one request (n), where text stands below: the one that goes best with
+    it, by the model before, is the answer. Needs a server that knows n, and pays for what all of them write."""
     healing: bool = True
     """The partial word before the cursor is taken back from what the target is shown, and its answer must spell it."""
     probabilities: int = Field(0, ge=0, le=64)
@@ -333,7 +336,7 @@ class Cascade(_Section):
     candidates: int = Field(5, ge=1, le=8)
     """Lines that a model on this machine writes for a deferred one, one first and then, while there is time, the
     others in one batch; of those without a fault the one that goes best with the text below, by the model before it, is
-    its answer. A model at an address writes one."""
+    its answer. For a model at an address see target.candidates."""
     deadline_ms: float = Field(1500.0, gt=0, le=600_000)
     """An automatic request never waits for a target longer than this after it arrived."""
     invoked_deadline_ms: float = Field(8000.0, gt=0, le=600_000)

@@ -8,11 +8,14 @@ or, for a token of white space alone, the one in which it begins. So the token "
 from __future__ import annotations
 
 import codecs
+import math
+from collections import Counter
 from dataclasses import replace
 from enum import Enum
 from typing import TYPE_CHECKING
 
 from egate_lsp import languages
+from egate_lsp.signals import line_logprob
 from egate_lsp.values import DraftLine, Shape, Token
 
 if TYPE_CHECKING:
@@ -236,6 +239,27 @@ def line_of(tokens: Iterable[Token], *, own_line: bool) -> DraftLine:
             if line.text.strip() or not own_line:
                 return line
     return assembler.flush()
+
+
+async def drawn_lines(model: Model, context: FimContext, limits: Limits) -> list[DraftLine]:
+    """The lines that a model at an address draws in one request, likeliest first; see `Limits.draws`. Where it does not
+    tell how likely they are, their share among the draws stands for it."""
+    assembler = LineAssembler()
+    lines: list[DraftLine] = []
+    stream = model.generate(context, limits)
+    try:
+        async for token in stream:
+            lines += assembler.feed(token)
+    finally:
+        await stream.aclose()  # type: ignore[attr-defined]
+    # Without the line break between them. An empty answer is none where there are others.
+    written = [replace(line, tokens=line.tokens[:-1]) for line in lines if line.text.strip()]
+    lines = written or lines[:1]
+    if not all(any(token.logprob is not None for token in line.tokens) for line in lines):
+        often = Counter(line.text for line in lines)
+        shares = {text: math.log(count / len(lines)) for text, count in often.items()}
+        lines = [replace(line, tokens=(Token(line.text.encode(), shares[line.text]),)) for line in lines]
+    return sorted(lines, key=lambda line: line_logprob(line.tokens), reverse=True)
 
 
 async def one_line(model: Model, context: FimContext, limits: Limits) -> DraftLine:

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from egate_lsp.draft import one_line, repeats_suffix
+from egate_lsp.draft import drawn_lines, one_line, repeats_suffix
 from egate_lsp.errors import (
     DraftError,
     EgateError,
@@ -52,6 +52,7 @@ class Tier:
         max_tokens: cap for one line.
         candidates: lines that a model which can search writes for one place, in one batch; of those without a fault
             the one that goes best with the text below is its answer.
+        draws: lines that a model at an address draws for one place, in one request; chosen from in the same way.
         choosing_s: how long it took to find the others and choose, last time, or how long was not enough.
         first_pause_s: length of the first pause.
         failures: failed requests in a row.
@@ -66,6 +67,7 @@ class Tier:
     rule: Rule = field(default_factory=Rule)
     max_tokens: int = 256
     candidates: int = 1 + BRANCHES
+    draws: int = 1
     choosing_s: float = 0.0
     first_pause_s: float = FIRST_PAUSE_S
     failures: int = 0
@@ -160,11 +162,14 @@ async def rewrite_line(
         started = clock()
         request = TierRequest(tier.model.name, index, "answered", 0.0, tier.model.remote)
         try:
-            line, note = await one_line(tier.model, context, Limits(tier.max_tokens, 1, hint, reasons)), ""
-            if assess is not None and line.text.strip():
-                line, note = await _likeliest(
-                    tier, earlier, context, line, assess, lambda: deadline - SEARCH_END_S - clock()
-                )
+            limits, note = Limits(tier.max_tokens, 1, hint, reasons), ""
+            choosing = _Choosing(tier, earlier, context, assess, lambda: deadline - SEARCH_END_S - clock())
+            if choosing.draws:
+                line, note = await choosing.drawn(limits)
+            else:
+                line = await one_line(tier.model, context, limits)
+                if line.text.strip():
+                    line, note = await choosing.searched(line)
         except Withheld as error:
             tier.abandoned()
             reason = f"{tier.model.name}: {error}"
@@ -212,41 +217,76 @@ async def rewrite_line(
     return Answer(best[0], best[1], reason, tuple(requests))
 
 
-async def _likeliest(
-    tier: Tier,
-    earlier: Model | None,
-    context: FimContext,
-    line: DraftLine,
-    assess: Callable[[str], Assessment],
-    ends: Callable[[], float],
-) -> tuple[DraftLine, str]:
-    """The best sound one of several lines that the tier's model finds, by a review of the `earlier` model if it can, or
-    `line`, its first; and how it was chosen. What the model has read for the first is in its memory still. `ends`:
-    seconds that are left."""
-    model, left_s = tier.model, ends()
-    reviewer = earlier if isinstance(earlier, Reviewer) else model
-    if tier.candidates < 2 or left_s < MIN_SEARCH_S or not isinstance(model, Searcher) or not is_followed(context):
-        return line, ""
-    reviews = isinstance(reviewer, Reviewer) and left_s > tier.choosing_s
-    if not reviews and sound([line], context, assess):
-        return line, ""  # nothing would be known of the others that speaks for them
-    limits, search = Limits(tier.max_tokens, 1), Search(branches=tier.candidates - 1)
-    try:
-        found = await model.candidates(context, limits, search, within_s=_finite(left_s))
-    except EgateError:
-        return line, ""  # what there is already is no worse for it
-    lines = lines_of(found, context)
-    choice = sound(lines, context, assess)
-    below = await reviewed(reviewer, context, [each for each, _ in choice], _finite(ends()))
-    if below is None:
-        tier.choosing_s = max(tier.choosing_s, left_s)
-    elif below and math.isfinite(left_s):
-        tier.choosing_s = left_s - ends()
-    best = better(line.text, choice, below)
-    if best is None:
-        return line, ""
-    why = "goes best with the text below" if below else "has no fault"
-    return best[0], f": of its {len(lines)} lines the one that {why}"
+@dataclass(frozen=True, slots=True)
+class _Choosing:
+    """How one of several lines of a tier becomes its answer.
+
+    Attributes:
+        earlier: the model before it, which reviews the lines if it can.
+        assess: tells the faults of a line here; None: nothing is chosen.
+        ends: seconds that are left.
+    """
+
+    tier: Tier
+    earlier: Model | None
+    context: FimContext
+    assess: Callable[[str], Assessment] | None
+    ends: Callable[[], float]
+
+    @property
+    def draws(self) -> bool:
+        """The tier's model is to draw several lines in one request."""
+        return self.tier.draws > 1 and self.assess is not None and is_followed(self.context)
+
+    async def drawn(self, limits: Limits) -> tuple[DraftLine, str]:
+        """The best of the lines that a model at an address draws, and how it was chosen.
+
+        Raises:
+            TargetError, Withheld: as the model raises it.
+        """
+        lines = await drawn_lines(self.tier.model, self.context, replace(limits, draws=self.tier.draws))
+        if not lines:
+            return DraftLine(""), ""
+        left_s = self.ends()
+        reviewer = self.earlier if isinstance(self.earlier, Reviewer) and left_s > self.tier.choosing_s else None
+        return await self._best(lines[0], lines, reviewer, left_s)
+
+    async def searched(self, line: DraftLine) -> tuple[DraftLine, str]:
+        """The best of several lines that a model which can search finds, or `line`, its first; and how it was chosen.
+        What the model has read for the first is in its memory still."""
+        tier, model, left_s = self.tier, self.tier.model, self.ends()
+        pays = tier.candidates > 1 and left_s >= MIN_SEARCH_S and is_followed(self.context)
+        if self.assess is None or not pays or not isinstance(model, Searcher):
+            return line, ""
+        reviewer = self.earlier if isinstance(self.earlier, Reviewer) else model
+        reviews = isinstance(reviewer, Reviewer) and left_s > tier.choosing_s
+        if not reviews and sound([line], self.context, self.assess):
+            return line, ""  # nothing would be known of the others that speaks for them
+        limits, search = Limits(tier.max_tokens, 1), Search(branches=tier.candidates - 1)
+        try:
+            found = await model.candidates(self.context, limits, search, within_s=_finite(left_s))
+        except EgateError:
+            return line, ""  # what there is already is no worse for it
+        return await self._best(line, lines_of(found, self.context), reviewer, left_s)
+
+    async def _best(
+        self, first: DraftLine, lines: Sequence[DraftLine], reviewer: Model | None, left_s: float
+    ) -> tuple[DraftLine, str]:
+        """`left_s`: seconds that were left when the tier began to look for others than its first."""
+        assert self.assess is not None
+        choice = sound(lines, self.context, self.assess)
+        below: dict[str, float] | None = {}
+        if reviewer is not None:
+            below = await reviewed(reviewer, self.context, [each for each, _ in choice], _finite(self.ends()))
+        if below is None:
+            self.tier.choosing_s = max(self.tier.choosing_s, left_s)
+        elif below and math.isfinite(left_s):
+            self.tier.choosing_s = left_s - self.ends()
+        best = better(first.text, choice, below)
+        if best is None:
+            return first, ""
+        why = "goes best with the text below" if below else "has no fault"
+        return best[0], f": of its {len(lines)} lines the one that {why}"
 
 
 def _finite(seconds: float) -> float | None:

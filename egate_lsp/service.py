@@ -704,7 +704,8 @@ class Service:
             cap = rung.draft.max_tokens if rung.draft is not None else rung.target.max_tokens if rung.target else 0
             rule = Rule() if last and index else rule_of(rung, self.settings)
             cascade = self.settings.cascade
-            tier = Tier(model, rule, cap, candidates=cascade.candidates, first_pause_s=cascade.pause_s)
+            draws = rung.target.candidates if rung.target is not None else 1
+            tier = Tier(model, rule, cap, cascade.candidates, draws, first_pause_s=cascade.pause_s)
             tier.pace = None if last else self._pace(rung, index)
             if index and rung.target is not None:
                 tier.on_state = self._target_state

@@ -183,7 +183,8 @@ json_values = st.recursive(
     | st.dictionaries(
         st.sampled_from(
             ["choices", "delta", "text", "content", "message", "logprobs", "usage", "error", "code", "response", "done",
-             "stop", "completion_probabilities", "tokens", "top_logprobs", "token", "bytes", "model", "finish_reason"]
+             "stop", "completion_probabilities", "tokens", "top_logprobs", "token", "bytes", "model", "finish_reason",
+             "index"]
         ),
         inner,
         max_size=4,
@@ -195,10 +196,13 @@ json_values = st.recursive(
 @given(json_values, st.sampled_from(APIS))
 def test_reading_never_fails_whatever_a_server_says(value, api) -> None:
     event = value if isinstance(value, dict) else {"choices": [value]}
-    piece = dialect(PRESETS["compatible"], "compatible", api).read(event, 5)
+    pieces = dialect(PRESETS["compatible"], "compatible", api).read(event, 5)
 
-    assert isinstance(piece.text, str)
-    assert isinstance(piece.error, str)
+    assert pieces
+    for piece in pieces:
+        assert isinstance(piece.text, str)
+        assert isinstance(piece.error, str)
+        assert piece.index >= 0
 
 
 @given(st.lists(st.dictionaries(st.sampled_from("abc"), st.text(max_size=5)), min_size=1, max_size=5), st.data())

@@ -185,7 +185,9 @@ class _Run:
         async def opened() -> MeteredModel:
             return meter
 
-        return RecordedModel(chosen.model, cache_folder() / f"target-{known}.jsonl", opened, searches=False)
+        return RecordedModel(
+            chosen.model, cache_folder() / f"target-{known}.jsonl", opened, searches=False, draws=chosen.candidates
+        )
 
     def outcomes(self, problems: list[Problem], target: RecordedModel | None, *, resume: bool) -> list[Outcome]:
         """What both wrote, tested."""
@@ -221,17 +223,21 @@ class _Run:
 
     def _agree(self, target: RecordedModel, problems: Sequence[Problem], read: float, wrote: float) -> None:
         """Say what the requests will cost, and ask."""
-        missing = sum(not target.holds_line(problem.context) for problem in problems)
+        from egate_lsp.evaluation import outcomes
+
+        asked = [(problem.context, outcomes.asking(target, problem.context).draws) for problem in problems]
+        draws = [count for hole, count in asked if not target.holds_line(hole, count)]
+        missing, written = len(draws), sum(draws) * wrote
         if not missing:
             return
         chosen = self.settings.target
         extra = CHAT_PROMPT_TOKENS if chosen.api == "chat" else 0
         told = (
             f"{missing} requests to {chosen.model} at {chosen.base_url}: about {missing * (read + extra):,.0f} tokens "
-            f"read and {missing * wrote:,.0f} written"
+            f"read and {written:,.0f} written"
         )
         if self.prices is not None:
-            told += f", ${self.prices.of(missing * (read + extra), missing * wrote):.2f}"
+            told += f", ${self.prices.of(missing * (read + extra), written):.2f}"
             told += f", never more than ${self.budget:.2f}" if self.budget is not None else ""
         else:
             told += " (its cost: --price-in and --price-out)"
@@ -280,7 +286,8 @@ class _Run:
         """The share that this many dollars buy."""
         assert self.prices is not None
         extra = CHAT_PROMPT_TOKENS if self.settings.target.api == "chat" else 0
-        line = self.prices.of(self.tokens[0] + extra, self.tokens[1])
+        draws = self.settings.target.candidates  # the most: where no text stands below it writes one
+        line = self.prices.of(self.tokens[0] + extra, self.tokens[1] * draws)
         share = min(per_day / (line * lines_per_day), 1.0) if line > 0.0 else 1.0
         click.echo(f"${per_day:.2f} a day buys {share:.1%} of {lines_per_day} lines at ${line:.6f} a line.")
         return share

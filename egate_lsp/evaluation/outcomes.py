@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from egate_lsp import merge, signals, triggers
 from egate_lsp.assess import assess
 from egate_lsp.cascade import Cascade, Policy
-from egate_lsp.draft import draft_lines, line_of, one_line
+from egate_lsp.draft import draft_lines, drawn_lines, line_of, one_line
 from egate_lsp.errors import EgateError
 from egate_lsp.escalate import Tier, refusal
 from egate_lsp.evaluation import curves
@@ -116,7 +116,7 @@ class Written:
     Attributes:
         lines: its own text.
         candidates: the line of each draft of a search, as a tier writes them for a deferred line, that of its own text
-            first; empty where a tier writes one.
+            first, or those that it draws, the likeliest first; empty where a tier writes one.
         below: what a review says of each of these, by its text.
         tokens: written in all.
     """
@@ -277,7 +277,17 @@ async def _patiently(model: RecordedModel, hole: FimContext) -> Written:
     return await _answered(model, hole)
 
 
+def asking(model: RecordedModel, hole: FimContext) -> Limits:
+    """How a target is asked for a line here, as by the cascade: for several draws where one may be chosen."""
+    return replace(ONE_LINE, draws=model.draws) if is_followed(hole) else ONE_LINE
+
+
 async def _answered(model: RecordedModel, hole: FimContext) -> Written:
+    limits = asking(model, hole)
+    if limits.draws > 1:
+        drawn = await drawn_lines(model, hole, limits)
+        tokens = int(model.usage().get("generated_tokens", sum(len(line.tokens) for line in drawn)))
+        return Written(drawn[:1], drawn, tokens=tokens)
     if not is_followed(hole) or not model.searches:
         lines = await written(model, hole)
         return Written(lines, tokens=sum(len(line.tokens) for line in lines))

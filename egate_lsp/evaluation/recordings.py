@@ -14,14 +14,14 @@ from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from egate_lsp.evaluation.journal import Journal
-from egate_lsp.models import Reviewer, Search, Searcher
+from egate_lsp.models import Limits, Reviewer, Search, Searcher
 from egate_lsp.values import Token
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from pathlib import Path
 
-    from egate_lsp.models import Limits, Model
+    from egate_lsp.models import Model
     from egate_lsp.values import FimContext
 
 TOPS = (5, 20, 40)  # with how many probabilities searches may have been recorded
@@ -36,13 +36,21 @@ class RecordedModel:
     Attributes:
         generated: generations and reviews that the real model was asked for.
         searches: the real model is a `Searcher`.
+        draws: lines that the real model, at an address, draws for a deferred one.
     """
 
     def __init__(
-        self, name: str, path: Path, open_model: Callable[[], Awaitable[Model]], *, searches: bool = True
+        self,
+        name: str,
+        path: Path,
+        open_model: Callable[[], Awaitable[Model]],
+        *,
+        searches: bool = True,
+        draws: int = 1,
     ) -> None:
         self._name = name
         self.searches = searches
+        self.draws = draws
         self._journal = Journal(path)
         self._open_model = open_model
         self._model: Model | None = None
@@ -65,14 +73,16 @@ class RecordedModel:
     async def generate(self, context: FimContext, limits: Limits) -> AsyncIterator[Token]:
         """Stream the middle; see `Model`."""
         key = _key(context, limits, Search())
-        record = self._kept.get(key) or (self._searched(context, limits) if limits.max_lines == 1 else None)
+        single = limits.max_lines == 1 and limits.draws == 1
+        record = self._kept.get(key) or (self._searched(context, limits) if single else None)
+        most = limits.max_tokens if limits.draws == 1 else (limits.max_tokens + 1) * limits.draws  # with line breaks
         yielded = 0
         if record is not None:
             self._usage = record.get("usage", {})
-            for token in record["branches"][0][: limits.max_tokens]:
+            for token in record["branches"][0][:most]:
                 yielded += 1
                 yield _token(token)
-            if record["ended"] or yielded >= limits.max_tokens:
+            if record["ended"] or yielded >= most:
                 return
         model = await self._real()
         tokens: list[Token] = []
@@ -84,7 +94,7 @@ class RecordedModel:
                 tokens.append(token)
                 if len(tokens) > yielded:
                     yield token
-            ended = len(tokens) < limits.max_tokens
+            ended = len(tokens) < most
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
             if len(tokens) > yielded or record is None:
@@ -134,9 +144,10 @@ class RecordedModel:
                 return found
         return None
 
-    def holds_line(self, context: FimContext) -> bool:
-        """Is a line at this hole recorded?"""
-        return "line:" + _hole(context) in self._kept
+    def holds_line(self, context: FimContext, draws: int = 1) -> bool:
+        """Is a line at this hole recorded, or so many draws of it?"""
+        limits = Limits(max_lines=1, draws=draws)
+        return ("line:" + _hole(context) if draws == 1 else _key(context, limits, Search())) in self._kept
 
     def forget(self) -> None:
         """Delete the recordings."""
@@ -185,8 +196,8 @@ def _digest(texts: Sequence[str]) -> str:
 
 
 def _key(context: FimContext, limits: Limits, search: Search) -> str:
-    wanted = json.dumps([limits.max_lines, *asdict(search).values()])
-    return f"{_hole(context)} {wanted}"
+    wanted = [limits.max_lines, *asdict(search).values(), *([limits.draws] if limits.draws > 1 else [])]
+    return f"{_hole(context)} {json.dumps(wanted)}"
 
 
 def _index(kept: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
@@ -194,9 +205,8 @@ def _index(kept: dict[str, dict[str, Any]], record: dict[str, Any]) -> None:
     if "logprob" in record:
         return  # of a review
     hole, _, wanted = record["key"].partition(" ")
-    max_lines, *search = json.loads(wanted)
-    documented = search[1]
-    if max_lines == 1 and not documented:
+    max_lines, _, documented, _, *draws = json.loads(wanted)
+    if max_lines == 1 and not documented and not draws:
         kept["line:" + hole] = record
 
 

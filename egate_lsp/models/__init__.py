@@ -21,6 +21,8 @@ class Limits:
         hint: text that an earlier tier proposed at this place; a model may use it or not.
         reasons: why that tier deferred it, for the record; no model is told.
         reading_ms: a local model that would take longer to read the window may read a shorter one; 0: it reads all.
+        draws: a model at an address draws this many lines in one request; what it yields are these, one after the
+            other, each ended by a line break. Others write the one.
     """
 
     max_tokens: int = 256
@@ -28,6 +30,7 @@ class Limits:
     hint: str = ""
     reasons: tuple[str, ...] = ()
     reading_ms: float = 0.0
+    draws: int = 1
 
 
 @dataclass(frozen=True, slots=True)

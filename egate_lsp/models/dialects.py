@@ -16,6 +16,7 @@ a server that answers in one piece is read as well.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit, urlunsplit
@@ -39,6 +40,7 @@ class Ask:
         messages: the conversation, for chat.
         max_tokens, temperature, stop: limits, as the user and the cascade want them.
         top: probabilities of so many likeliest tokens are wanted with each token; 0: none.
+        draws: this many answers are wanted.
     """
 
     model: str
@@ -52,6 +54,7 @@ class Ask:
     temperature: float = 0.0
     stop: tuple[str, ...] = ()
     top: int = 0
+    draws: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,7 @@ class Piece:
         model: which model answers, "" if it does not say.
         error, code: what went wrong in the middle of the reply, and its HTTP status, 0 if none is told.
         sound: it is an object of this form.
+        index: of the answer it belongs to, where several are wanted.
     """
 
     text: str = ""
@@ -88,6 +92,7 @@ class Piece:
     error: str = ""
     code: int = 0
     sound: bool = True
+    index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +123,19 @@ class Dialect:
         """The request, within the server's limits."""
         return self._body(ask, self.preset) | dict(self.preset.extra)
 
-    def read(self, event: dict[str, Any], top: int = 0) -> Piece:
-        """What an object of the reply says; never raises."""
-        error = event.get("error")
-        if error and not event.get("choices"):
-            return _failed(error, event)
-        return self._read(event, top)
+    @property
+    def draws(self) -> bool:
+        """Several answers to one request can be had, from servers that know how."""
+        return self.api in _DRAWING
+
+    def read(self, event: dict[str, Any], top: int = 0) -> list[Piece]:
+        """What an object of the reply says of each answer that it tells of; never raises."""
+        error, choices = event.get("error"), event.get("choices")
+        if error and not choices:
+            return [_failed(error, event)]
+        if not isinstance(choices, list) or len(choices) < 2:
+            return [self._read(event, top)]
+        return [self._read(event | {"choices": [choice]}, top) for choice in choices]
 
 
 def dialect(preset: Preset, name: PresetName, api: Api) -> Dialect:
@@ -163,7 +175,11 @@ def _common(ask: Ask, preset: Preset) -> dict[str, Any]:
         body["stream_options"] = {"include_usage": True}
     if ask.stop:
         body["stop"] = list(ask.stop[: preset.max_stops])
-    return body
+    return body | _drawn(ask)
+
+
+def _drawn(ask: Ask) -> dict[str, Any]:
+    return {"n": ask.draws} if ask.draws > 1 else {}
 
 
 def _chat(ask: Ask, preset: Preset) -> dict[str, Any]:
@@ -201,7 +217,7 @@ def _llama(ask: Ask, preset: Preset) -> dict[str, Any]:
         body["stop"] = list(ask.stop[: preset.max_stops])
     if ask.top:
         body["n_probs"] = ask.top
-    return body
+    return body | _drawn(ask)
 
 
 def _infill(ask: Ask, preset: Preset) -> dict[str, Any]:
@@ -265,6 +281,7 @@ def _read_openai(event: dict[str, Any], top: int) -> Piece:
         usage,
         _text(choice.get("finish_reason")),
         model,
+        index=_count(choice.get("index")) or 0,
     )
 
 
@@ -292,7 +309,8 @@ def _read_llama(event: dict[str, Any], top: int) -> Piece:
         cached = _count(timings.get("cache_n")) if isinstance(timings, dict) else None
         usage = Usage(_count(event.get("tokens_evaluated")), _count(event.get("tokens_predicted")), cached)
     seen = tuple(logprobs.read(told, top))
-    return Piece(event["content"], "", seen, usage, finish, _text(event.get("model")))
+    index = _count(event.get("index")) or 0
+    return Piece(event["content"], "", seen, usage, finish, _text(event.get("model")), index=index)
 
 
 def _read_ollama(event: dict[str, Any], top: int) -> Piece:
@@ -318,9 +336,13 @@ def _text(value: Any) -> str:
 
 
 def _count(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+        return None
+    return int(value)
 
 
+# Forms with a field for it: OpenAI's `n`, which llama-server takes in each of its own too.
+_DRAWING: tuple[Api, ...] = ("chat", "suffix", "fim", "infill", "completion")
 _FORMS: dict[
     Api, tuple[str, bool, Callable[[Ask, Preset], dict[str, Any]], Callable[[dict[str, Any], int], Piece]]
 ] = {

@@ -13,6 +13,7 @@ import pytest
 
 from egate_lsp.cli.probe import probe
 from egate_lsp.config import Target, resolve
+from egate_lsp.draft import drawn_lines
 from egate_lsp.models import Limits
 from egate_lsp.models.fim import QWEN, FimOrder
 from egate_lsp.models.local_server import LocalServer
@@ -124,3 +125,35 @@ async def test_llama_cpp_server() -> None:
     assert by_api["fim"].fills
     assert by_api["fim"].top == 5
     assert by_api["chat"].answer is not None
+
+
+async def test_a_server_with_slots_enough_draws_several_lines_in_one_request() -> None:
+    """In each of its forms; the draws differ, and each is one line with probabilities of its own."""
+    options = {"n_parallel": 5, "kv_unified": 1}
+    hole = FimContext("city = ", "\nprint(city)\n", "a.py", "python", Shape.LINE)
+    texts: list[str] = []
+    async with LocalServer(model_file(FILE), context_tokens=5120, options=options) as server:
+        for api in FORMS:
+            target = Target(preset="llama-server", base_url=server.base_url, api=api, timeout_s=300)
+            subject = OpenAITarget(target, marks=QWEN, order=FimOrder.SUFFIX_FIRST, vocabulary=VOCABULARY)
+            lines = await drawn_lines(subject, hole, Limits(24, 1, draws=5))
+            usage = subject.usage()
+            await subject.aclose()
+
+            assert len(lines) == 5, api
+            assert all("\n" not in line.text and line.text.strip() for line in lines), api
+            assert all(line.tokens[0].logprob is not None for line in lines), api
+            assert usage["generated_tokens"] >= 5.0, api
+            texts += {line.text for line in lines}
+    assert len(texts) > len(FORMS)  # they differ in one form at least
+
+
+async def test_a_server_with_one_slot_writes_one_line() -> None:
+    hole = FimContext("def f(a, b):\n    total = ", "\n    return total\n", "a.py", "python", Shape.LINE)
+    async with LocalServer(model_file(FILE)) as server:
+        target = Target(preset="llama-server", base_url=server.base_url, api="infill", timeout_s=300)
+        subject = OpenAITarget(target, marks=QWEN, order=FimOrder.SUFFIX_FIRST, vocabulary=VOCABULARY)
+        lines = [await drawn_lines(subject, hole, Limits(24, 1, draws=5)) for _ in range(2)]
+        await subject.aclose()
+
+    assert [len(found) for found in lines] == [1, 1]
