@@ -98,7 +98,7 @@ class AccountedModel(WrappedModel):
             language=context.language,
             bytes_out=size,
             tokens_in=prices.tokens(size),
-            cost=None if self._price is None else prices.most(self._price, size, limits.max_tokens * limits.draws),
+            cost=None if self._price is None else prices.most(self._price, size, limits.most_tokens),
             reason=told(limits.reasons),
             text_out=text,
         )

@@ -14,7 +14,7 @@ import pytest
 from egate_lsp.accounted import AccountedModel
 from egate_lsp.budget import Budget
 from egate_lsp.draft import drawn_lines
-from egate_lsp.errors import TargetReplyError
+from egate_lsp.errors import OverBudget, TargetReplyError
 from egate_lsp.escalate import Tier, rewrite_line
 from egate_lsp.evaluation import outcomes
 from egate_lsp.evaluation.metered import BudgetSpent, MeteredModel, Prices
@@ -319,7 +319,7 @@ async def test_a_cap_is_held_as_if_every_draw_were_as_long_as_it_may_be() -> Non
     model = AccountedModel(far, "https://x/v1", budget, PRICES)
 
     assert [token async for token in model.generate(hole, Limits(8, 1, draws=2))]
-    with pytest.raises(Exception, match="day"):
+    with pytest.raises(OverBudget, match="day"):
         [token async for token in model.generate(hole, Limits(8, 1, draws=3))]
     assert len(far.limits) == 1
 

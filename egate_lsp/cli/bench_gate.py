@@ -313,13 +313,15 @@ MAIN = {
 
 def show(result: dict[str, Any], *, all_rules: bool) -> None:
     """The comparison in the terminal."""
+    from egate_lsp.evaluation.gate_report import fixed_rules
+
     console = Console()
-    rows = {row["name"]: row for row in result["rules"]}
+    rows, right = {row["name"]: row for row in result["rules"]}, fixed_rules(result["rules"])
     console.print(
         f"{result['n']} lines of {result['groups']} problems; "
-        f"the draft alone {rows['never']['curve'][0]['pass_at_1']:.3f}, "
-        f"with faulty lines drafted anew {rows['never, faulty lines drafted anew']['curve'][0]['pass_at_1']:.3f}, "
-        f"always the target {rows['always']['curve'][0]['pass_at_1']:.3f}, "
+        f"the draft alone {right['never']:.3f}, "
+        f"with faulty lines drafted anew {right['never, faulty lines drafted anew']:.3f}, "
+        f"always the target {right['always']:.3f}, "
         f"only the target is right on {result['oracle_share']:.1%}; default: {result['default']}"
     )
     table = Table(title="share of the gap recovered (right lines) when this share of lines is deferred")

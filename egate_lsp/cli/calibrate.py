@@ -354,12 +354,6 @@ def _mean_tokens(problems: Sequence[Problem], drafted: Sequence[Drafted]) -> tup
     return read / len(drafted), wrote / len(drafted)
 
 
-FIXED = (
-    "never",
-    "never, faulty lines drafted anew",
-    "always",
-    "always, the likeliest of its lines, refused where it is worse",
-)
 RIVALS = (
     "MCCom: mean probability of the first 3",
     "SynConfRoute: mean log-probability of the first 3, and parse",
@@ -386,13 +380,9 @@ def _problems(paths: Sequence[Path], limit: int, seed: int, settings: Settings) 
     return found
 
 
-def _right(figures: dict[str, Any], name: str) -> float:
-    """Right lines by a rule that defers none or all."""
-    return next(float(row["curve"][0]["pass_at_1"]) for row in figures["rules"] if row["name"] == name)
-
-
 def _show(figures: dict[str, Any], *, has_target: bool) -> None:
     from egate_lsp.evaluation.calibrating import COLUMNS
+    from egate_lsp.evaluation.gate_report import fixed_rules
 
     console = Console()
     console.print(f"{figures['n']} lines of {figures['groups']} files; the gate's rule: {figures['default']}")
@@ -406,11 +396,12 @@ def _show(figures: dict[str, Any], *, has_target: bool) -> None:
             tau = "never" if row["tau"] is None else f"{row['tau']:.3f}"
             table.add_row(f"{row['share']:.0%}", tau, *cells)
         console.print(table)
-        alone, anew, always, best = (_right(figures, name) for name in FIXED)
+        right = fixed_rules(figures["rules"])
         console.print(
-            f"Right lines: the draft {alone:.1%}, {anew:.1%} with its faulty ones drafted anew; the target for every "
-            f"line {always:.1%}, {best:.1%} with the best of what it writes. Only the target is right on "
-            f"{figures['oracle_share']:.1%}."
+            f"Right lines: the draft {right['never']:.1%}, {right['never, faulty lines drafted anew']:.1%} with its "
+            f"faulty ones drafted anew; the target for every line {right['always']:.1%}, "
+            f"{right['always, the likeliest of its lines, refused where it is worse']:.1%} with the best of what it "
+            f"writes. Only the target is right on {figures['oracle_share']:.1%}."
         )
         for name, row in figures["triggers"].items():
             console.print(

@@ -68,6 +68,11 @@ first {WRONG_SHOWN} are shown.</p>
 """
 
 
+def fixed_rules(rules: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Right lines by each rule that defers none or all, by its name."""
+    return {row["name"]: row["curve"][0]["pass_at_1"] for row in rules if len(row["curve"]) == 1}
+
+
 def _comparison(result: Mapping[str, Any]) -> str:
     """What deferring is worth by share and rule; nothing where no target was asked."""
     if not result["rules"]:
@@ -75,7 +80,7 @@ def _comparison(result: Mapping[str, Any]) -> str:
     rows = [row for row in result["rules"] if len(row["curve"]) > 1]
     names = ["default", "random", "oracle", *result["differences"]]
     drawn = [row for name in dict.fromkeys(names) for row in rows if row["name"] == name]
-    fixed = {row["name"]: row["curve"][0]["pass_at_1"] for row in result["rules"] if len(row["curve"]) == 1}
+    fixed = fixed_rules(result["rules"])
     # A calibration is of lines that are typed: there nothing is chosen from several drafts.
     chosen = "" if "rate" in result else " and unsure ones chosen from several drafts"
     return f"""<p>The draft alone is right on {fixed["never"]:.1%}, and on

@@ -55,10 +55,7 @@ class MeteredModel(WrappedModel):
             BudgetSpent: this request could pass the budget.
         """
         read = (len(context.prefix) + len(context.suffix)) / CHARS_PER_TOKEN
-        if (
-            self._budget is not None
-            and self.spent + self._prices.of(read, limits.max_tokens * limits.draws) > self._budget
-        ):
+        if self._budget is not None and self.spent + self._prices.of(read, limits.most_tokens) > self._budget:
             raise BudgetSpent(f"${self.spent:.2f} of ${self._budget:.2f} are spent.")
         self.requests += 1
         count = 0

@@ -75,7 +75,7 @@ class RecordedModel:
         key = _key(context, limits, Search())
         single = limits.max_lines == 1 and limits.draws == 1
         record = self._kept.get(key) or (self._searched(context, limits) if single else None)
-        most = limits.max_tokens if limits.draws == 1 else (limits.max_tokens + 1) * limits.draws  # with line breaks
+        most = limits.most_tokens + (0 if limits.draws == 1 else limits.draws)  # and a line break after each draw
         yielded = 0
         if record is not None:
             self._usage = record.get("usage", {})

@@ -32,6 +32,11 @@ class Limits:
     reading_ms: float = 0.0
     draws: int = 1
 
+    @property
+    def most_tokens(self) -> int:
+        """The cap on what is written in all."""
+        return self.max_tokens * self.draws
+
 
 @dataclass(frozen=True, slots=True)
 class Search:
